@@ -1,0 +1,73 @@
+# Everything runs from here: by hand, in CI and in the docs. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough and can make a virtual environment; or say `make PYTHON=…`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+JOBS ?= 2
+# Handed to pip and to pytest: make PIP_ARGS="--extra-index-url …", make test ARGS="-k paper".
+PIP_ARGS ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+KERNELS := $(VENV)/.kernels
+READY := $(INSTALLED) $(KERNELS)
+
+.PHONY: help setup demo test test-slow test-all lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(READY) ## make .venv and install the package with everything it needs
+
+demo: $(READY) ## train PPO, evaluate it beside the baselines, draw the picture
+	$(BIN)/python -m slicegym.train.demo
+
+test: $(READY) ## the fast tests
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+# One process: some of these measure time, and all the others would disturb them.
+test-slow: $(READY) ## the slow tests: the installed wheel, training, speed
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-all: test-slow test ## every test
+
+lint: $(READY) ## style, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY) ## format the code and sort its imports
+	$(BIN)/ruff check --select I --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## measure the speed of simulator, environments and training
+	$(BIN)/slicegym-eval bench
+
+clean: ## remove builds and caches; .venv and results stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Runs again only when what is to be installed changes. torch goes first and by itself: asked for
+# together with packages that only want "some torch", pip may fetch a build of several gigabytes.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "slicegym needs Python 3.11 or newer with the venv module," \
+		"and none was found: install one, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "Setting up $(VENV): once, a few minutes."
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[train,dev]'
+	touch $@
+
+# Numba caches compiled code file by file and does not see that a function called from another
+# file has changed, so a change in the kernel empties the whole cache.
+$(KERNELS): $(INSTALLED) $(wildcard envs/kernel/*.py)
+	find envs baselines eval train -name '*.nb[ci]' -delete
+	touch $@

@@ -1,0 +1,241 @@
+"""The honest rival: shares for the work in sight and the work expected, none for the rest.
+
+With q calls in the system, λ the estimated rate and u the calls expected from upstream,
+
+    wanted_i = (headroom·λ_i + (q_i + foresight·u_i)/drain_s) / T_i
+
+which is raised to c_i/(T_i·service_s) where calls are present, so that a call alone in service
+takes at most `service_s` (with q < c calls only q/c of a share is used). An agent that is active
+holds at least its floor. Where the pool is short, floors come first, and what is left goes to
+`extra = wanted − floor` in proportion to extra_i·(ω_i·T_i)^exponent: 0 shares it out evenly,
+1 is the cμ rule softened, and large values approach strict cμ priority.
+
+An agent is active while it has calls, or expects `wake` calls from upstream, or is in memory and
+has been idle for at most `keep_warm_s`. Otherwise it gets zero and its keep-alive runs out.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs import checks
+from ..envs.errors import ConfigError
+from ..envs.loading import read_yaml, shipped
+from .base import Allocator, Range, Shares, field_types, parse_fields, register
+
+if TYPE_CHECKING:
+    from ..envs.observation import Observation
+    from ..envs.spec import Scenario
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DemandParameters:
+    """Parameters of `demand`; `SEARCH_SPACE` says where tuning looks.
+
+    Attributes:
+        headroom: Multiplier of the estimated rate, at least 0.
+        short: Weight in [0, 1] of the 10 s rate; the 60 s rate has the rest.
+        drain_s: Time in which the work in sight is to be done [s].
+        service_s: Longest service of a call that is alone [s].
+        exponent: Power of ω·T by which a short pool is rationed, at least 0.
+        keep_warm_s: Idle time after which an agent is let go [s]; inf never, 0 at once.
+        floor: Share of an active agent in footprints: up to 1 it costs nothing on top.
+        foresight: Weight in [0, 1] of calls expected from upstream.
+        wake: Calls in sight, foreseen ones weighted, that start a cold agent, in (0, 1].
+        guarantee: Whether an active agent's floor is at least its `min_share`.
+    """
+
+    headroom: float = 1.0
+    short: float = 0.5
+    drain_s: float = 5.0
+    service_s: float = 10.0
+    exponent: float = 1.0
+    keep_warm_s: float = 60.0
+    floor: float = 1.0
+    foresight: float = 0.5
+    wake: float = 1.0
+    guarantee: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("headroom", "exponent", "floor"):
+            checks.number(f"demand.{name}", getattr(self, name), at_least=0)
+        for name in ("drain_s", "service_s"):
+            checks.number(f"demand.{name}", getattr(self, name), above=0)
+        for name in ("short", "foresight"):
+            checks.number(f"demand.{name}", getattr(self, name), at_least=0, at_most=1)
+        checks.number("demand.wake", self.wake, above=0, at_most=1)
+        if self.keep_warm_s != math.inf:
+            checks.number("demand.keep_warm_s", self.keep_warm_s, at_least=0)
+        if not isinstance(self.guarantee, bool):
+            raise TypeError(f"demand.guarantee must be true or false, got {self.guarantee!r}")
+
+
+SEARCH_SPACE = (
+    Range("headroom", 0.0, 2.0),
+    Range("short", 0.0, 1.0),
+    Range("drain_s", 0.5, 50.0, log=True),
+    Range("service_s", 1.0, 100.0, log=True),
+    Range("exponent", 0.0, 4.0),
+    Range("keep_warm_s", 1.0, 300.0, log=True),
+    Range("floor", 0.0, 1.5),
+    Range("foresight", 0.0, 1.0),
+    Range("wake", 0.05, 1.0, log=True),
+)
+
+
+class _Constants(NamedTuple):
+    """What a scenario fixes: arrays (N,) but for the pool."""
+
+    gpus: float
+    floor: Shares  # [GPU], sums to at most the pool
+    alone: Shares  # share at which a lone call takes service_s [GPU]
+    order: NDArray[np.intp]  # agents by falling rank
+    rank: Shares  # (ω·T)^exponent over its largest, in that order
+
+
+@register("demand")
+class Demand(Allocator):
+    """Queue-and-rate heuristic with cμ rationing, floors and a keep-warm timer: O(N).
+
+    Parameters come from `configs/allocators/demand.yaml` where the scenario's name is found there
+    (tuned on its training split), else from the defaults; those given here go before both.
+    """
+
+    fixed: ClassVar[Mapping[str, float]] = {}
+    search_space = SEARCH_SPACE
+
+    def __init__(self, **given: float | bool) -> None:
+        """Take parameters of `DemandParameters` by name."""
+        self._given = {**given, **self.fixed}
+        self._parameters = replace(DemandParameters(), **self._given)  # type: ignore[arg-type]
+        self._scenario: Scenario | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Build from `field=value,…`, the fields being those of `DemandParameters`."""
+        types = {k: v for k, v in field_types(DemandParameters).items() if k not in cls.fixed}
+        return cls(**parse_fields(cls.name, text, types))  # type: ignore[arg-type]
+
+    def reset(self, scenario: Scenario) -> None:
+        """Look up the scenario's parameters and work out its constants.
+
+        Raises:
+            ConfigError: Minimum shares are to be guaranteed and exceed the pool.
+        """
+        tuned = tuned_parameters().get(scenario.name, DemandParameters())
+        self._parameters = replace(tuned, **self._given)  # type: ignore[arg-type]
+        self._constants = _constants(scenario, self._parameters)
+        self._scenario = scenario
+
+    def allocate(self, observation: Observation) -> Shares:
+        """Return floors and wanted shares of the active agents, rationed to the pool."""
+        if observation.scenario is not self._scenario:
+            self.reset(observation.scenario)
+        constants = self._constants
+        active, serving = self._roles(observation)
+        floor = active * constants.floor
+        extra = serving * np.maximum(self._wanted(observation) - floor, 0.0)
+        room = constants.gpus - floor.sum(axis=-1, keepdims=True)
+        short = extra.sum(axis=-1, keepdims=True) > room
+        if short.any():
+            extra = np.where(short, _ration(extra, room, constants), extra)
+        shares: Shares = floor + extra
+        return shares
+
+    def _in_sight(self, observation: Observation) -> Shares:
+        foreseen = self._parameters.foresight * observation.upstream
+        calls: Shares = observation.queue + observation.in_service + foreseen
+        return calls
+
+    def _roles(self, observation: Observation) -> tuple[Mask, Mask]:
+        """Return which agents hold a floor, and which of them can serve before the next decision."""
+        parameters = self._parameters
+        active = self._in_sight(observation) >= parameters.wake
+        if parameters.keep_warm_s == math.inf:
+            active = np.ones_like(active)
+        elif parameters.keep_warm_s > 0:
+            in_memory = observation.warm + observation.loading > 0
+            active |= in_memory & (observation.idle_s < parameters.keep_warm_s)
+        return active, active & (observation.ready_in_s < observation.scenario.interval_s)
+
+    def _wanted(self, observation: Observation) -> Shares:
+        scenario, parameters = observation.scenario, self._parameters
+        short, long = parameters.short, 1.0 - parameters.short
+        rate = short * observation.rate_short + long * observation.rate_long
+        in_sight = self._in_sight(observation)
+        calls_per_s = parameters.headroom * rate + in_sight / parameters.drain_s
+        alone = (in_sight >= 1.0) * self._constants.alone
+        wanted: Shares = np.maximum(calls_per_s / scenario.throughput, alone)
+        return wanted
+
+
+def _constants(scenario: Scenario, parameters: DemandParameters) -> _Constants:
+    # Not below the quantum, or the simulator would take an active agent's floor for zero.
+    floor = np.maximum(parameters.floor * scenario.footprint, scenario.share_quantum)
+    if parameters.guarantee:
+        floor = _guaranteed(scenario, floor)
+    else:
+        floor = floor * min(1.0, scenario.gpus / float(floor.sum()))
+    worth = scenario.weight * scenario.throughput
+    rank = (worth / worth.max()) ** parameters.exponent
+    order = np.argsort(-rank, kind="stable")
+    alone = scenario.concurrency / (scenario.throughput * parameters.service_s)
+    return _Constants(scenario.gpus, floor, alone, order, rank[order])
+
+
+def _guaranteed(scenario: Scenario, floor: Shares) -> Shares:
+    """Raise floors to the minimum shares, shrinking only what lies above them."""
+    minimum = float(scenario.min_share.sum())
+    # The paper's minima add up to exactly the pool, and to one float more.
+    if minimum > scenario.gpus * (1.0 + 1e-12):
+        raise ConfigError(
+            f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where it is "
+            f"guaranteed, got {minimum:g}; lower it, enlarge the pool or set demand.guarantee=false"
+        )
+    above = np.maximum(floor - scenario.min_share, 0.0)
+    room = max(0.0, scenario.gpus - minimum)
+    scale = min(1.0, room / float(above.sum())) if above.any() else 0.0
+    raised: Shares = scenario.min_share + scale * above
+    return raised
+
+
+def _ration(extra: Shares, room: Shares, constants: _Constants) -> Shares:
+    """Share `room` out by extra·rank, nobody getting more than its `extra` (water-filling).
+
+    In order of falling rank the served in full are a prefix, and the level θ of the others is the
+    largest of (room − extras before k) / (extra·rank from k on) over k: no loop, no sort.
+    """
+    sought = extra[..., constants.order]
+    scaled = sought * constants.rank
+    before = np.cumsum(sought, axis=-1) - sought
+    behind = np.cumsum(scaled[..., ::-1], axis=-1)[..., ::-1]
+    levels = np.where(behind > 0, (room - before) / np.where(behind > 0, behind, 1.0), 0.0)
+    level = np.maximum(levels.max(axis=-1, keepdims=True), 0.0)
+    rationed = np.empty_like(extra)
+    rationed[..., constants.order] = sought * np.minimum(1.0, level * constants.rank)
+    return rationed
+
+
+@functools.cache
+def tuned_parameters() -> Mapping[str, DemandParameters]:
+    """Read the tuned parameters by the name of their scenario."""
+    files = shipped("allocators")
+    if "demand" not in files:
+        return {}
+    allowed = [field.name for field in fields(DemandParameters)]
+    tuned = {}
+    for name, entry in read_yaml(files["demand"]).items():
+        at = f"configs/allocators/demand.yaml: {name}"
+        values = checks.mapping(f"{at}.parameters", checks.mapping(at, entry).get("parameters"))
+        checks.keys(at, values, allowed)
+        tuned[name] = DemandParameters(**values)  # type: ignore[arg-type]
+    return tuned

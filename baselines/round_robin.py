@@ -1,0 +1,44 @@
+"""The whole pool to one agent at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..envs.checks import integer
+from .base import Allocator, Shares, register
+
+if TYPE_CHECKING:
+    from ..envs.observation import Observation
+
+
+@register("round_robin")
+@dataclass(frozen=True)
+class RoundRobin(Allocator):
+    """`g_i = G` where it is agent i's turn, from agent 0 on, else 0.
+
+    A share of zero abandons a load, so an agent whose cold start outlasts its turn is never
+    served: give it a longer `quantum` there.
+
+    Attributes:
+        quantum: Decisions that a turn lasts, at least 1.
+    """
+
+    quantum: int = 1
+
+    def __post_init__(self) -> None:
+        integer("round_robin.quantum", self.quantum, at_least=1)
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """The paper's turn of one decision, and a longer one."""
+        return ("round_robin", "round_robin:quantum=5")
+
+    def allocate(self, observation: Observation) -> Shares:
+        """Return G for the agent whose turn it is."""
+        n_agents = observation.scenario.n_agents
+        turn = np.asarray(observation.decision) // self.quantum % n_agents
+        mine = np.arange(n_agents) == turn[..., None]
+        return np.multiply(mine, observation.scenario.gpus, dtype=np.float64)

@@ -1,0 +1,24 @@
+"""The two ends of `demand`'s keep-warm timer: what knowing when to warm is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+from .base import register
+from .demand import Demand
+
+
+@register("always_warm")
+class AlwaysWarm(Demand):
+    """`demand` that loads every agent at the start and lets none go."""
+
+    fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": math.inf}
+
+
+@register("never_warm")
+class NeverWarm(Demand):
+    """`demand` that lets an agent go as soon as it has no calls: scale to zero."""
+
+    fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": 0.0}

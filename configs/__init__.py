@@ -1,0 +1,1 @@
+"""Shipped YAML: scenarios, suites, traces and training runs. Values and comments only, no code."""

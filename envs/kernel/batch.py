@@ -1,0 +1,214 @@
+"""Entry points: one compiled call steps a batch of environments, or plays a whole episode."""
+
+from __future__ import annotations
+
+from .compile import compiled
+from .graph import open_graph, step_graph
+from .independent import open_independent, step_independent
+from .observe import encode, observe_graph, observe_independent
+from .service import record_interval
+
+
+@compiled
+def open_batch_independent(system, constants, environments, agents, calls, first, last):
+    """Play the releases at time 0 of environments first..last-1."""
+    for b in range(first, last):
+        open_independent(system[0], constants, environments[b], agents[b], calls[b])
+
+
+@compiled
+def step_batch_independent(
+    system, constants, environments, agents, calls, slots, requested, shares
+):
+    """Step every environment of the batch; return the first with a share that is no number, or -1.
+
+    Environments that are done stay as they are.
+    """
+    for b in range(len(environments)):
+        if environments[b].done:
+            continue
+        valid = step_independent(
+            system[0],
+            constants,
+            environments[b],
+            agents[b],
+            calls[b],
+            slots[b],
+            requested[b],
+            shares[b],
+        )
+        if not valid:
+            return b
+    return -1
+
+
+@compiled
+def play_independent(
+    system, constants, environments, agents, calls, slots, schedule, shares, records, history
+):
+    """Play environment 0 through a schedule of shares, shape (intervals, N).
+
+    `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
+    the first interval with a share that is no number, or -1.
+    """
+    for k in range(len(schedule)):
+        valid = step_independent(
+            system[0],
+            constants,
+            environments[0],
+            agents[0],
+            calls[0],
+            slots[0],
+            schedule[k],
+            shares[0],
+        )
+        if not valid:
+            return k
+        record_interval(agents[0], records[k])
+        history[k] = environments[0]
+    return -1
+
+
+@compiled
+def open_batch_graph(
+    system,
+    constants,
+    environments,
+    agents,
+    calls,
+    slots,
+    tasks,
+    task_calls,
+    roots,
+    delayed,
+    first,
+    last,
+):
+    """Play the releases at time 0 of environments first..last-1."""
+    for b in range(first, last):
+        open_graph(
+            system[0],
+            constants,
+            environments[b],
+            agents[b],
+            calls[b],
+            tasks[b],
+            task_calls[b],
+            roots[b],
+            delayed[b],
+            slots[b],
+        )
+
+
+@compiled
+def step_batch_graph(
+    system,
+    constants,
+    environments,
+    agents,
+    calls,
+    slots,
+    tasks,
+    task_calls,
+    successors,
+    roots,
+    delayed,
+    events,
+    requested,
+    shares,
+):
+    """Step every environment of the batch; return the first with a share that is no number, or -1.
+
+    Environments that are done stay as they are. `events` is scratch and shared.
+    """
+    for b in range(len(environments)):
+        if environments[b].done:
+            continue
+        valid = step_graph(
+            system[0],
+            constants,
+            environments[b],
+            agents[b],
+            calls[b],
+            tasks[b],
+            task_calls[b],
+            successors[b],
+            roots[b],
+            delayed[b],
+            slots[b],
+            events,
+            requested[b],
+            shares[b],
+        )
+        if not valid:
+            return b
+    return -1
+
+
+@compiled
+def play_graph(
+    system,
+    constants,
+    environments,
+    agents,
+    calls,
+    slots,
+    tasks,
+    task_calls,
+    successors,
+    roots,
+    delayed,
+    events,
+    schedule,
+    shares,
+    records,
+    history,
+):
+    """Play environment 0 through a schedule of shares, shape (intervals, N).
+
+    `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
+    the first interval with a share that is no number, or -1.
+    """
+    for k in range(len(schedule)):
+        valid = step_graph(
+            system[0],
+            constants,
+            environments[0],
+            agents[0],
+            calls[0],
+            tasks[0],
+            task_calls[0],
+            successors[0],
+            roots[0],
+            delayed[0],
+            slots[0],
+            events,
+            schedule[k],
+            shares[0],
+        )
+        if not valid:
+            return k
+        record_interval(agents[0], records[k])
+        history[k] = environments[0]
+    return -1
+
+
+@compiled
+def observe_batch_independent(constants, environments, agents, calls, raw):
+    """Write the raw observations of the batch, shape (B, N, N_RAW)."""
+    for b in range(len(environments)):
+        observe_independent(constants, environments[b], agents[b], calls[b], raw[b])
+
+
+@compiled
+def observe_batch_graph(constants, environments, agents, calls, routing, raw):
+    """Write the raw observations of the batch, shape (B, N, N_RAW)."""
+    for b in range(len(environments)):
+        observe_graph(constants, environments[b], agents[b], calls[b], routing, raw[b])
+
+
+@compiled
+def encode_batch(raw, scale, scaled_constants, flat):
+    """Write the flat observations of the batch, shape (B, N · N_FEATURES) float32."""
+    for b in range(len(raw)):
+        encode(raw[b], scale, scaled_constants, flat[b])

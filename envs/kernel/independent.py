@@ -1,0 +1,183 @@
+"""The path for independent calls: each agent by itself, over its own sorted arrivals.
+
+Calls start in the order in which they arrive, so that two cursors hold the queue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from .compile import compiled
+from .layout import REJECTED_MARK
+from .lifecycle import decide, make_feasible
+from .service import (
+    begin_interval,
+    charge_horizon,
+    complete_first,
+    finish_interval,
+    start_call,
+    update_rates,
+    work_in_service,
+)
+
+
+@compiled
+def open_independent(system, constants, environment, agents, calls):
+    """Play the releases at time 0, which the first decision sees."""
+    for i in range(len(agents)):
+        agent = agents[i]
+        while agent.next_arrival < agent.last_call and calls[agent.next_arrival].release <= 0.0:
+            _release(constants[i], agent, calls, 0.0, False)
+    update_rates(system, environment, agents)
+
+
+@compiled
+def step_independent(system, constants, environment, agents, calls, slots, requested, shares):
+    """Play one decision interval of one environment; return False on a share that is no number."""
+    if not make_feasible(requested, system.gpus, system.share_quantum, shares):
+        return False
+    last = environment.decision == system.n_intervals - 1
+    t0 = environment.decision * system.interval_s
+    t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
+    environment.churn = decide(system, constants, agents, shares, t0, t1)
+    begin_interval(constants, agents, slots, t0, t1)
+    for i in range(len(agents)):
+        _serve_agent(constants[i], agents[i], calls, slots, t1, last)
+    finish_interval(system, constants, environment, agents, t0, t1)
+    if last and system.horizon_charge:
+        _charge(system, constants, environment, agents, calls, slots, t0, t1)
+    return True
+
+
+@compiled
+def _serve_agent(constants, agent, calls, slots, t1, last):
+    """Play one agent's interval; a release at its end is only queued, at the horizon not even."""
+    if constants.queue_limit < 0:
+        first, cursor, opened = agent.next_arrival, agent.next_arrival, 0.0
+        while cursor < agent.last_call:
+            release = calls[cursor].release
+            if release > t1 or (last and release == t1):
+                break
+            opened += t1 - release
+            cursor += 1
+        agent.opened += opened
+        agent.arrivals += cursor - first
+        agent.open_tasks += cursor - first
+        agent.waiting += cursor - first
+        agent.next_arrival = cursor
+    elif agent.next_arrival < agent.last_call:
+        _release_limited(constants, agent, calls, slots, t1, last)
+    if agent.rate > 0.0:
+        if constants.concurrency == 1 and constants.queue_limit < 0:
+            _serve_single(agent, calls, slots[constants.first_server], t1)
+        else:
+            _serve(constants, agent, calls, slots, t1, t1)
+    agent.closed = agent.completed
+
+
+@compiled
+def _serve_single(agent, calls, server, t1):
+    """Play a single server: `_serve` at concurrency 1, in local variables."""
+    free_at = agent.active_from
+    finish = server.finish
+    if agent.in_service > 0:
+        if finish > t1:
+            return
+        free_at = finish
+        calls[server.call].completed = finish
+        agent.completed = t1 - finish
+        agent.completions = 1
+        agent.in_service = 0
+    first = agent.next_start
+    call = first
+    started, completed = agent.started, agent.completed
+    while call < agent.next_arrival:
+        now = max(calls[call].release, free_at)
+        if now >= t1:
+            break
+        finish = now + calls[call].work / agent.rate
+        calls[call].started = now
+        started += t1 - now
+        call += 1
+        if finish > t1:
+            server.finish = finish
+            server.call = call - 1
+            agent.in_service = 1
+            break
+        calls[call - 1].completed = finish
+        completed += t1 - finish
+        free_at = finish
+    agent.next_start = call
+    agent.waiting -= call - first
+    agent.started = started
+    agent.completed = completed
+    agent.completions += call - first - agent.in_service
+    agent.open_tasks -= agent.completions
+    if agent.completions > 0:
+        agent.last_completion = free_at
+
+
+@compiled
+def _release_limited(constants, agent, calls, slots, t1, last):
+    while agent.next_arrival < agent.last_call:
+        release = calls[agent.next_arrival].release
+        if release > t1 or (last and release == t1):
+            return
+        if agent.rate > 0.0:
+            _serve(constants, agent, calls, slots, release, t1)
+        free = agent.rate > 0.0 and agent.in_service < constants.concurrency
+        _release(constants, agent, calls, t1, free and agent.active_from <= release < t1)
+
+
+@compiled
+def _release(constants, agent, calls, t1, can_start):
+    """Release the next call: it waits, if only until `_serve` starts it, or is rejected."""
+    call = agent.next_arrival
+    agent.next_arrival += 1
+    agent.arrivals += 1
+    agent.opened += t1 - calls[call].release
+    agent.open_tasks += 1
+    if constants.queue_limit >= 0 and not can_start and agent.waiting >= constants.queue_limit:
+        calls[call].started = REJECTED_MARK
+        agent.rejections += 1
+    else:
+        agent.waiting += 1
+
+
+@compiled
+def _serve(constants, agent, calls, slots, until, t1):
+    """Play completions and starts up to and including `until`; none starts at t1."""
+    base = constants.first_server
+    while agent.waiting > 0:
+        call = agent.next_start
+        while calls[call].started == REJECTED_MARK:
+            call += 1
+        now = max(calls[call].release, agent.active_from)
+        if agent.in_service == constants.concurrency:
+            finish = slots[base].finish
+            if finish > until or finish >= t1:
+                break
+            complete_first(agent, calls, slots, base, t1)
+            agent.open_tasks -= 1
+            now = max(now, finish)
+        if now > until or now >= t1:
+            break
+        start_call(agent, calls, slots, base, call, now, t1)
+        agent.waiting -= 1
+        agent.next_start = call + 1
+    while agent.in_service > 0 and slots[base].finish <= until:
+        complete_first(agent, calls, slots, base, t1)
+        agent.open_tasks -= 1
+
+
+@compiled
+def _charge(system, constants, environment, agents, calls, slots, t0, t1):
+    work_left = np.zeros(len(agents))
+    for i in range(len(agents)):
+        agent = agents[i]
+        left = 0.0
+        for call in range(agent.first_call, agent.next_arrival):
+            in_service = calls[call].started >= 0.0
+            if not in_service and not calls[call].completed >= 0.0:
+                left += calls[call].work
+        work_left[i] = left + work_in_service(agent, slots, constants[i].first_server, t1)
+    charge_horizon(system, constants, environment, agents, work_left, t0, t1)

@@ -1,0 +1,173 @@
+"""The kernel's memory: a few arrays of records, so that each step touches few cache lines.
+
+Shapes: B environments, N agents, C calls, S servers, K tasks, E edges. Times are in seconds from
+the start of the episode, shares in GPUs, work in units of mean calls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+COLD, AWAITING_MEMORY, LOADING, WARM = 0, 1, 2, 3
+STATUS_NAMES = ("cold", "awaiting memory", "loading", "warm")
+
+# What a call is, along the general path.
+UNRELEASED, SCHEDULED, WAITING, IN_SERVICE, COMPLETED, REJECTED, CANCELLED = range(7)
+# What a task is, along the general path.
+TASK_UNOPENED, TASK_OPEN, TASK_CLOSED, TASK_REJECTED = range(4)
+
+# `started` of a rejected call along the path for independent calls (times are at least 0).
+REJECTED_MARK = -1.0
+
+# Constants of the system, shape (1,).
+SYSTEM = np.dtype(
+    [
+        ("gpus", "f8"),
+        ("share_quantum", "f8"),
+        ("interval_s", "f8"),
+        ("horizon_s", "f8"),
+        ("reconfigure_s", "f8"),
+        ("pool_memory_mb", "f8"),  # inf: no limit
+        ("reference_rate", "f8"),
+        ("reference_latency_s", "f8"),
+        ("weight_latency", "f8"),
+        ("weight_cost", "f8"),
+        ("weight_idle", "f8"),
+        ("short_gain", "f8"),  # 1 - exp(-Δ/window) of the two windows of arrival rates
+        ("long_gain", "f8"),
+        ("n_intervals", "i8"),
+        ("horizon_charge", "i8"),
+    ],
+    align=True,
+)
+
+# Constants of an agent, shape (N,).
+AGENT_CONSTANTS = np.dtype(
+    [
+        ("throughput", "f8"),
+        ("footprint", "f8"),
+        ("cold_start_s", "f8"),
+        ("keep_alive_s", "f8"),
+        ("memory_mb", "f8"),
+        ("weight", "f8"),
+        ("concurrency", "i8"),
+        ("queue_limit", "i8"),  # -1: none
+        ("first_server", "i8"),  # its servers are slots[b, first_server:first_server + concurrency]
+    ],
+    align=True,
+)
+
+# State of an environment, shape (B,); terms and reward are those of the last interval.
+ENVIRONMENT = np.dtype(
+    [
+        ("time", "f8"),
+        ("latency_term", "f8"),
+        ("cost_term", "f8"),
+        ("idle_term", "f8"),
+        ("reward", "f8"),
+        ("churn", "f8"),  # Σ|Δg| of this decision [GPU]
+        ("decision", "i8"),
+        ("done", "i8"),
+        ("next_root", "i8"),
+        ("n_roots", "i8"),
+        ("n_delayed", "i8"),
+    ],
+    align=True,
+)
+
+# State of an agent, shape (B, N). Sums marked † are of the last interval.
+AGENT = np.dtype(
+    [
+        ("share", "f8"),
+        ("rate", "f8"),  # work/s of each call in service; 0 while frozen
+        ("active_from", "f8"),  # service runs from here to the interval's end; inf: not in it
+        ("load_end", "f8"),
+        ("keep_alive_end", "f8"),
+        ("pause_end", "f8"),
+        ("memory_from", "f8"),  # † the model is in memory, and billed, from here …
+        ("memory_until", "f8"),  # † … to here
+        ("last_completion", "f8"),
+        ("rate_short", "f8"),
+        ("rate_long", "f8"),
+        ("opened", "f8"),  # † Σ (interval's end - opening) over tasks opened [task·s]
+        ("closed", "f8"),  # † the same over tasks closed
+        ("started", "f8"),  # † the same over calls started [call·s]
+        ("completed", "f8"),  # † the same over calls completed
+        ("area", "f8"),  # † ∫ tasks in system dt [task·s]
+        ("billed", "f8"),  # † [GPU·s]
+        ("busy", "f8"),  # † [GPU·s]
+        ("status", "i4"),
+        ("waiting", "i4"),
+        ("in_service", "i4"),
+        ("open_tasks", "i4"),
+        ("open_tasks_before", "i4"),  # at the interval's start
+        ("in_service_before", "i4"),
+        ("arrivals", "i4"),  # †
+        ("completions", "i4"),  # †
+        ("rejections", "i4"),  # †
+        ("cold_starts", "i4"),  # of the episode
+        ("first_call", "i4"),  # its calls are calls[b, first_call:last_call], by release
+        ("last_call", "i4"),
+        ("next_arrival", "i4"),  # cursors into them, along the path for independent calls
+        ("next_start", "i4"),
+        ("queue_head", "i4"),  # linked list through `next_waiting`, along the general path
+        ("queue_tail", "i4"),
+        ("scheduled", "i4"),  # calls whose predecessors are done and whose delay runs
+    ],
+    align=True,
+)
+
+# What is kept of an agent's interval, shape (K, N) for K intervals.
+RECORD = np.dtype(
+    [
+        ("share", "f8"),
+        ("billed", "f8"),
+        ("busy", "f8"),
+        ("area", "f8"),
+        ("queue", "i4"),
+        ("in_service", "i4"),
+        ("arrivals", "i4"),
+        ("completions", "i4"),
+        ("rejections", "i4"),
+        ("status", "i4"),
+    ],
+    align=True,
+)
+
+# A call on the tape and its fate, shape (B, C), sorted by agent, release and index.
+CALL = np.dtype(
+    [("release", "f8"), ("work", "f8"), ("started", "f8"), ("completed", "f8")], align=True
+)
+
+# A call along the general path, shape (B, C), in the same order.
+GRAPH_CALL = np.dtype(
+    [
+        ("release", "f8"),
+        ("work", "f8"),
+        ("started", "f8"),
+        ("completed", "f8"),
+        ("delay", "f8"),
+        ("index", "i4"),  # place on the tape: ties go by it
+        ("agent", "i4"),
+        ("task", "i4"),
+        ("pending", "i4"),  # predecessors that have not completed
+        ("first_successor", "i4"),
+        ("last_successor", "i4"),
+        ("next_waiting", "i4"),
+        ("state", "i4"),
+    ],
+    align=True,
+)
+
+# A task along the general path, shape (B, K); its calls are task_calls[b, first_call:last_call].
+TASK = np.dtype(
+    [("agent", "i4"), ("state", "i4"), ("left", "i4"), ("first_call", "i4"), ("last_call", "i4")],
+    align=True,
+)
+
+# A server's call, shape (B, S): a heap per agent. `finish` is a time while the agent's rate is
+# positive, and the remaining work while the agent is frozen.
+SLOT = np.dtype([("finish", "f8"), ("call", "i8")], align=True)
+
+# A release to come, shape (B, C): a heap.
+DELAYED = np.dtype([("time", "f8"), ("index", "i4"), ("call", "i4")], align=True)

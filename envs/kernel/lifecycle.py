@@ -1,0 +1,139 @@
+"""One decision: feasible shares, and each agent's lifecycle through the interval.
+
+Nothing here depends on calls, so that the lifecycle of a whole interval is known once its shares
+are: when the model is in memory (and billed), and from when on its calls are served.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from .compile import compiled
+from .layout import AWAITING_MEMORY, COLD, LOADING, WARM
+
+
+@compiled
+def make_feasible(requested, gpus, quantum, out):
+    """Write the feasible shares of one environment to `out`; the only clipping there is.
+
+    Negative shares become 0, shares under the quantum become 0, and if the rest sums to more than
+    the pool all are scaled to it.
+
+    Returns:
+        Whether every requested share is a finite number.
+    """
+    total = 0.0
+    for i in range(len(requested)):
+        share = requested[i]
+        if not math.isfinite(share):
+            return False
+        if share < quantum or share < 0.0:
+            share = 0.0
+        out[i] = share
+        total += share
+    if total > gpus:
+        scale = gpus / total
+        for i in range(len(requested)):
+            out[i] *= scale
+    return True
+
+
+@compiled
+def decide(system, constants, agents, shares, t0, t1):
+    """Put feasible `shares` into force over [t0, t1) and run every lifecycle to t1.
+
+    Returns:
+        Σ|Δg| [GPU].
+    """
+    churn = 0.0
+    limited = system.pool_memory_mb < np.inf
+    for i in range(len(agents)):
+        churn += abs(shares[i] - agents[i].share)
+        _apply_share(system, constants[i], agents[i], shares[i], t0)
+    _admit(system, constants, agents, limited, t0, t0)
+    if limited:
+        _expire_and_admit(system, constants, agents, t0, t1)
+    for i in range(len(agents)):
+        _run_to(agents[i], t0, t1)
+    return churn
+
+
+@compiled
+def _apply_share(system, constants, agent, share, t0):
+    if abs(share - agent.share) > system.share_quantum and agent.status != COLD:
+        agent.pause_end = t0 + system.reconfigure_s
+    agent.share = share
+    in_memory = agent.status == LOADING or agent.status == WARM
+    if share > 0.0:
+        agent.keep_alive_end = np.inf
+        if agent.status == COLD:
+            agent.status = AWAITING_MEMORY
+    elif agent.status == WARM:
+        if agent.keep_alive_end == np.inf:
+            agent.keep_alive_end = t0 + constants.keep_alive_s
+        if agent.keep_alive_end <= t0:
+            agent.status = COLD
+            in_memory = False
+    else:
+        agent.status = COLD
+        in_memory = False
+    agent.memory_from = t0 if in_memory else np.inf
+    agent.memory_until = np.inf
+
+
+@compiled
+def _admit(system, constants, agents, limited, now, t0):
+    """Start loading, in agent order, every waiting model that fits into the pool's memory."""
+    used = 0.0
+    if limited:
+        for i in range(len(agents)):
+            if agents[i].status == LOADING or agents[i].status == WARM:
+                used += constants[i].memory_mb
+    for i in range(len(agents)):
+        if agents[i].status != AWAITING_MEMORY:
+            continue
+        if limited and used + constants[i].memory_mb > system.pool_memory_mb:
+            continue
+        used += constants[i].memory_mb
+        agents[i].memory_from = now
+        agents[i].load_end = now + constants[i].cold_start_s
+        agents[i].status = LOADING
+        if constants[i].cold_start_s > 0.0:
+            agents[i].cold_starts += 1
+
+
+@compiled
+def _expire_and_admit(system, constants, agents, t0, t1):
+    """Play the keep-alives that end inside (t0, t1): their memory goes to waiting models."""
+    while True:
+        now = t1
+        for i in range(len(agents)):
+            if agents[i].status == WARM or agents[i].status == LOADING:
+                now = min(now, agents[i].keep_alive_end)
+        if now >= t1:
+            return
+        for i in range(len(agents)):
+            if agents[i].keep_alive_end == now and agents[i].status == WARM:
+                agents[i].status = COLD
+                agents[i].memory_until = now
+        _admit(system, constants, agents, True, now, t0)
+
+
+@compiled
+def _run_to(agent, t0, t1):
+    """Play the rest of one lifecycle to t1, and find when service runs."""
+    agent.active_from = np.inf
+    if agent.share > 0.0 and (agent.status == LOADING or agent.status == WARM):
+        ready = max(t0, agent.pause_end)
+        if agent.status == LOADING:
+            ready = max(ready, agent.load_end)
+        if ready < t1:
+            agent.active_from = ready
+    if agent.status == LOADING and agent.load_end <= t1:
+        agent.status = WARM
+    if agent.status == WARM and agent.keep_alive_end <= t1:
+        agent.status = COLD
+        agent.memory_until = agent.keep_alive_end
+    if agent.status == COLD:
+        agent.keep_alive_end = np.inf

@@ -1,0 +1,271 @@
+"""What is simulated: agents, the pool they share, and how a run is scored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checks
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .workloads.base import Workload
+
+Vector = NDArray[np.float64]
+IntVector = NDArray[np.int64]
+
+MAX_AGENTS = 1_048_576
+MAX_INTERVALS = 10_000_000
+# An interval shorter than this fraction of the others is float noise of H/Δ, not an interval.
+INTERVAL_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An LLM agent type, served by one elastic deployment.
+
+    Attributes:
+        name: Unique within a scenario.
+        throughput: Calls of mean work that one whole GPU completes per second (T) [1/s].
+        min_share: Share that the agent asks to be guaranteed (R) [GPU].
+        priority: 1 is the most important (P); an agent's weight is ω = 1/P.
+        memory_mb: GPU memory of the loaded model [MB].
+        footprint: GPUs billed at least while the model is in memory (f) [GPU]; by default the
+            scenario's share quantum.
+        cold_start_s: Time from the first share to the first service [s].
+        keep_alive_s: Time that the model stays in memory after its share went to zero [s].
+        concurrency: Calls in service at once (c).
+        queue_limit: Calls that may wait; `None` for no limit.
+
+    Raises:
+        TypeError: A value of the wrong type.
+        ConfigError: A value out of its range (a `ValueError`).
+    """
+
+    name: str
+    throughput: float
+    min_share: float = 0.0
+    priority: float = 1.0
+    memory_mb: float = 0.0
+    footprint: float | None = None
+    cold_start_s: float = 0.0
+    keep_alive_s: float = 0.0
+    concurrency: int = 1
+    queue_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.text("agent.name", self.name)
+        at = f"agent {self.name!r}: "
+        checks.number(at + "throughput", self.throughput, above=0)
+        checks.number(at + "min_share", self.min_share, at_least=0)
+        checks.number(at + "priority", self.priority, above=0)
+        checks.number(at + "memory_mb", self.memory_mb, at_least=0)
+        if self.footprint is not None:
+            checks.number(at + "footprint", self.footprint, at_least=0)
+        checks.number(at + "cold_start_s", self.cold_start_s, at_least=0)
+        checks.number(at + "keep_alive_s", self.keep_alive_s, at_least=0)
+        checks.integer(at + "concurrency", self.concurrency, at_least=1, at_most=65_536)
+        if self.queue_limit is not None:
+            checks.integer(at + "queue_limit", self.queue_limit, at_least=0)
+
+    @property
+    def weight(self) -> float:
+        """Holding cost rate of a task that this agent opens, ω = 1/P."""
+        return 1.0 / self.priority
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the reward's three terms, all dimensionless and at least 0."""
+
+    latency: float = 1.0
+    cost: float = 1.0
+    idle: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("latency", "cost", "idle"):
+            checks.number(f"weights.{name}", getattr(self, name), at_least=0)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A pool, its agents, its clock and its prices; one value, never changed.
+
+    Attributes:
+        agents: The N agents, in the order of every array over agents.
+        gpus: Capacity of the pool (G) [GPU].
+        interval_s: Time between decisions (Δ) [s].
+        horizon_s: Length of an episode (H) [s].
+        share_quantum: Shares below it count as zero [GPU]; by default min(0.001, G/(100·N)).
+        price_per_gpu_hour: Price of the pool's GPU type [$/h], billed per second.
+        reconfigure_s: Pause of an agent's service after a change of its share [s].
+        pool_memory_mb: Memory that loaded models must fit into [MB]; `None` for no limit.
+        partition: `None`: shares are divisible.
+        reference_rate: λ_ref of the latency term [tasks/s].
+        reference_latency_s: L_ref of the latency term, and the latency objective (SLO) [s].
+        weights: Weights of the reward's terms.
+        name: Name under which results are reported.
+        workload: Where the tapes of the scenario come from; `None` where only given tapes play.
+
+    Raises:
+        TypeError: A value of the wrong type.
+        ConfigError: A value out of its range (a `ValueError`).
+    """
+
+    agents: tuple[Agent, ...]
+    gpus: float = 1.0
+    interval_s: float = 1.0
+    horizon_s: float = 100.0
+    share_quantum: float = None  # type: ignore[assignment]  # resolved below
+    price_per_gpu_hour: float = 1.0
+    reconfigure_s: float = 0.0
+    pool_memory_mb: float | None = None
+    partition: None = None
+    reference_rate: float = 1.0
+    reference_latency_s: float = 1.0
+    weights: Weights = field(default_factory=Weights)
+    name: str = "custom"
+    workload: Workload | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "agents", _checked_agents(self.agents))
+        checks.number("gpus", self.gpus, above=0)
+        if self.share_quantum is None:
+            quantum = min(0.001, self.gpus / (100 * len(self.agents)))
+            object.__setattr__(self, "share_quantum", quantum)
+        checks.number("share_quantum", self.share_quantum, at_least=0, at_most=self.gpus)
+        checks.number("interval_s", self.interval_s, above=0)
+        checks.number("horizon_s", self.horizon_s, above=0)
+        if self.horizon_s / self.interval_s > MAX_INTERVALS:
+            raise ConfigError(
+                f"horizon_s / interval_s must be at most {MAX_INTERVALS} decisions, got "
+                f"{self.horizon_s:g} / {self.interval_s:g}; lengthen the interval"
+            )
+        checks.number("price_per_gpu_hour", self.price_per_gpu_hour, at_least=0)
+        checks.number("reconfigure_s", self.reconfigure_s, at_least=0)
+        checks.number("reference_rate", self.reference_rate, above=0)
+        checks.number("reference_latency_s", self.reference_latency_s, above=0)
+        checks.text("name", self.name)
+        if self.partition is not None:
+            raise ConfigError(f"partition must be left out (divisible shares), got {self.partition!r}")
+        if not isinstance(self.weights, Weights):
+            raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        if self.pool_memory_mb is None:
+            return
+        checks.number("pool_memory_mb", self.pool_memory_mb, above=0)
+        for agent in self.agents:
+            if agent.memory_mb > self.pool_memory_mb:
+                raise ConfigError(
+                    f"agent {agent.name!r}: memory_mb must fit into pool_memory_mb = "
+                    f"{self.pool_memory_mb:g}, got {agent.memory_mb:g}; it could never load"
+                )
+
+    @property
+    def n_agents(self) -> int:
+        """Number of agents, N."""
+        return len(self.agents)
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """Names of the agents, in array order."""
+        return tuple(agent.name for agent in self.agents)
+
+    @cached_property
+    def n_intervals(self) -> int:
+        """Number of decisions in an episode; the last interval may be shorter."""
+        return max(1, math.ceil(self.horizon_s / self.interval_s - INTERVAL_TOLERANCE))
+
+    @cached_property
+    def decision_times(self) -> Vector:
+        """Times k·Δ at which shares are decided, shape (n_intervals,) [s]."""
+        return _frozen(np.arange(self.n_intervals) * float(self.interval_s))
+
+    @cached_property
+    def interval_ends(self) -> Vector:
+        """Ends of the decision intervals, shape (n_intervals,) [s]; the last is the horizon."""
+        ends = np.arange(1, self.n_intervals + 1) * float(self.interval_s)
+        ends[-1] = self.horizon_s
+        return _frozen(ends)
+
+    @cached_property
+    def throughput(self) -> Vector:
+        """T per agent, shape (N,) [calls/s on one GPU]."""
+        return self._per_agent("throughput")
+
+    @cached_property
+    def min_share(self) -> Vector:
+        """R per agent, shape (N,) [GPU]."""
+        return self._per_agent("min_share")
+
+    @cached_property
+    def priority(self) -> Vector:
+        """P per agent, shape (N,)."""
+        return self._per_agent("priority")
+
+    @cached_property
+    def weight(self) -> Vector:
+        """ω = 1/P per agent, shape (N,)."""
+        return self._per_agent("weight")
+
+    @cached_property
+    def memory_mb(self) -> Vector:
+        """Model memory per agent, shape (N,) [MB]."""
+        return self._per_agent("memory_mb")
+
+    @cached_property
+    def cold_start_s(self) -> Vector:
+        """Loading time per agent, shape (N,) [s]."""
+        return self._per_agent("cold_start_s")
+
+    @cached_property
+    def keep_alive_s(self) -> Vector:
+        """Keep-alive time per agent, shape (N,) [s]."""
+        return self._per_agent("keep_alive_s")
+
+    @cached_property
+    def footprint(self) -> Vector:
+        """GPUs billed at least while in memory, shape (N,) [GPU]; defaults filled in."""
+        values = [self.share_quantum if a.footprint is None else a.footprint for a in self.agents]
+        return _frozen(np.array(values, dtype=np.float64))
+
+    @cached_property
+    def concurrency(self) -> IntVector:
+        """c per agent, shape (N,)."""
+        return _frozen(np.array([agent.concurrency for agent in self.agents], dtype=np.int64))
+
+    @cached_property
+    def queue_limit(self) -> IntVector:
+        """Queue limit per agent, shape (N,); -1 where there is none."""
+        limits = [-1 if a.queue_limit is None else a.queue_limit for a in self.agents]
+        return _frozen(np.array(limits, dtype=np.int64))
+
+    def _per_agent(self, name: str) -> Vector:
+        return _frozen(np.array([getattr(agent, name) for agent in self.agents], dtype=np.float64))
+
+
+def _checked_agents(agents: object) -> tuple[Agent, ...]:
+    if not isinstance(agents, (tuple, list)):
+        raise TypeError(f"agents must be a sequence of Agent, got {agents!r}")
+    if not 1 <= len(agents) <= MAX_AGENTS:
+        raise ConfigError(f"agents must hold 1 to {MAX_AGENTS} agents, got {len(agents)}")
+    seen: set[str] = set()
+    for position, agent in enumerate(agents):
+        if not isinstance(agent, Agent):
+            raise TypeError(f"agents[{position}] must be an Agent, got {agent!r}")
+        if agent.name in seen:
+            raise ConfigError(f"agents[{position}].name must be unique, got {agent.name!r} twice")
+        seen.add(agent.name)
+    return tuple(agents)
+
+
+def _frozen(array: Any) -> Any:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,1 @@
+"""One rollout loop for every allocator, metrics, statistics and reports."""

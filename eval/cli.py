@@ -1,0 +1,246 @@
+"""The command line `slicegym-eval`: thin wiring, one function a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..envs.errors import ConfigError
+
+PROGRAM = "slicegym-eval"
+app = typer.Typer(
+    name=PROGRAM,
+    help="Evaluate allocators of serverless GPU capacity: same tapes, same reward for all.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE|-", help="Write JSON to a file, or to stdout with -."),
+]
+
+
+@app.command()
+def run(
+    suite: Annotated[
+        str, typer.Option(help="SCENARIO-train, -validation or -heldout; see `slicegym-eval list`.")
+    ],
+    allocators: Annotated[
+        str,
+        typer.Option(
+            help="Names by comma; parameters follow a colon: round_robin:quantum=5, learned:DIR."
+        ),
+    ] = "static,round_robin,adaptive,demand",
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Play only the suite's first episodes.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder for manifest.json, rows.csv and summary.json."),
+    ] = None,
+    json_target: JsonOption = None,
+) -> None:
+    """Play allocators over the same tapes of a suite, and compare them with static.
+
+    Every allocator is scored by the scenario's one reward, with its three terms beside it. The
+    interval is Student's, at 95 %, of the paired difference to static over the suite's
+    independent blocks.
+
+    \b
+    Examples:
+      slicegym-eval run --suite azure-heldout --allocators static,adaptive,demand
+      slicegym-eval run --suite bursty-validation --allocators static,round_robin:quantum=10
+      slicegym-eval run --suite azure-heldout --allocators static,learned:runs/azure --out results/1
+      slicegym-eval run --suite bursty-heldout --episodes 2 --json - | python -m json.tool
+    """
+    from . import report, session
+
+    result = session.evaluate(
+        suite, split_specs(allocators), episodes, out, quiet=json_target == "-", target=json_target
+    )
+    show = report.suite_report(suite, result["summary"])
+    _deliver(result, json_target, show)
+
+
+@app.command()
+def paper(json_target: JsonOption = None) -> None:
+    """Reproduce the case of Zhang, Guo and Tan (arXiv 2512.22149) beside their Table II.
+
+    \b
+    Examples:
+      slicegym-eval paper
+      slicegym-eval paper --json -
+    """
+    from . import paper as case
+    from . import report
+
+    _check_json(json_target)
+    table = case.reproduce()
+    _deliver(case.as_json(table), json_target, report.paper_report(table))
+
+
+@app.command("list")
+def list_(json_target: JsonOption = None) -> None:
+    """Name every allocator, scenario, suite and trace.
+
+    \b
+    Examples:
+      slicegym-eval list
+      slicegym-eval list --json -
+    """
+    from . import catalogue
+
+    _check_json(json_target)
+    content = catalogue.catalogue()
+    _deliver(content, json_target, catalogue.as_table(content))
+
+
+@app.command()
+def traces(json_target: JsonOption = None) -> None:
+    """List the real traces: where each is found, or what to do where it is not.
+
+    Traces are looked for in $SLICEGYM_TRACES, then in the cache folder, then downloaded when a
+    suite needs them. A file with a wrong checksum is an error.
+
+    \b
+    Examples:
+      slicegym-eval traces
+      SLICEGYM_TRACES=~/traces slicegym-eval traces
+    """
+    from . import traces_cmd
+
+    _check_json(json_target)
+    content = traces_cmd.trace_table()
+    _deliver(content, json_target, traces_cmd.as_table(content))
+
+
+@app.command()
+def bench(
+    json_target: JsonOption = None,
+    quick: Annotated[bool, typer.Option(help="A tenth of the work: a look, not a figure.")] = False,
+) -> None:
+    """Measure speed on one core, all figures in the same run and on distinct tapes.
+
+    SimPy and Ciw run the same M/M/1 where they are installed (slicegym[bench]), and PPO where
+    torch is (slicegym[train]); a figure that cannot be taken is null, with the reason.
+
+    \b
+    Examples:
+      slicegym-eval bench
+      slicegym-eval bench --quick --json -
+    """
+    from . import bench as benchmark
+
+    _check_json(json_target)
+    content = benchmark.measure(quick=quick, quiet=json_target == "-")
+    _deliver(content, json_target, benchmark.as_table(content))
+
+
+@app.command()
+def tune(
+    scenario: Annotated[str, typer.Option(help="Scenario whose training split is tuned on.")],
+    allocator: Annotated[str, typer.Option(help="An allocator with parameters.")] = "demand",
+    trials: Annotated[int, typer.Option(min=1, help="Parameter sets drawn at random.")] = 64,
+    tapes: Annotated[int, typer.Option(min=1, help="Training tapes the last ones play.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of parameters and tapes.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="YAML file to put the scenario's entry into.")
+    ] = None,
+) -> None:
+    """Tune an allocator's parameters by random search on the training split.
+
+    Candidates are drawn from the allocator's own search space; after a few tapes the better
+    quarter goes on to four times as many (successive halving). Without --out the entry is printed.
+
+    \b
+    Examples:
+      slicegym-eval tune --scenario azure --trials 64
+      slicegym-eval tune --scenario bursty --out configs/allocators/demand.yaml
+    """
+    from . import tune as search
+
+    if out is not None:
+        search.check_out(out)
+    found = search.tune(allocator, scenario, trials=trials, n_tapes=tapes, seed=seed)
+    typer.echo(search.describe(found))
+    if out is None:
+        typer.echo(search.to_yaml({scenario: found.entry()}), nl=False)
+    else:
+        search.save(out, scenario, found)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split `a,b:x=1,y=2,c` into allocators: a piece `y=2` belongs to the one before it."""
+    specs: list[str] = []
+    for piece in (part.strip() for part in text.split(",")):
+        name = piece.partition(":")[0]
+        if specs and "=" in name and ":" in specs[-1]:
+            specs[-1] += f",{piece}"
+        else:
+            specs.append(piece)
+    if not all(specs):
+        raise ConfigError(f"--allocators must be names separated by commas, got {text!r}")
+    return specs
+
+
+def _check_json(target: str | None) -> None:
+    from .output import check_target
+
+    if target is not None and target != "-":
+        check_target(Path(target))
+
+
+def _deliver(content: Any, target: str | None, show: Any) -> None:
+    """Print the report, or JSON alone on stdout; a JSON file comes on top of the report."""
+    from .output import to_json, write_atomically
+    from .report import console
+
+    if target == "-":
+        sys.stdout.write(to_json(content))
+        return
+    console().print(show)
+    if target is not None:
+        write_atomically(Path(target), to_json(content))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit with 2 and one line on a refusal, with 130 on Ctrl-C."""
+    sys.exit(run_app(app, PROGRAM, arguments))
+
+
+def run_app(application: typer.Typer, program: str, arguments: list[str] | None = None) -> int:
+    """Run a typer application and return its exit status, printing errors as one plain line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without × shows ? instead of failing
+            stream.reconfigure(errors="replace")
+    command = typer.main.get_command(application)
+    try:
+        status = command.main(args=arguments, prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(program, "interrupted", 130)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("SLICEGYM_TRACEBACK"):
+            raise
+        return _fail(program, f"error: {error}", 2)
+    except Exception as error:
+        # Usage errors: their class is click's or typer's own, depending on typer's version.
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(program, f"error: {error.format_message()}", getattr(error, "exit_code", 2))
+    return status if isinstance(status, int) else 0
+
+
+def _fail(program: str, message: str, status: int) -> int:
+    one_line = " ".join(message.split())
+    print(f"{program}: {one_line}", file=sys.stderr)
+    return status

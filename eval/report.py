@@ -1,0 +1,146 @@
+"""Tables for people, from summaries alone; each fits into 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .paper import NOTES, PUBLISHED, PaperMetrics, spread
+
+# Title, then header and key of each column, with the digits of its numbers.
+Columns = tuple[tuple[str, str, int], ...]
+REWARD: Columns = (
+    ("reward", "reward", 3),
+    ("latency", "latency_term", 3),
+    ("cost", "cost_term", 3),
+    ("idle", "idle_term", 3),
+)
+SERVICE: Columns = (
+    ("Little", "little_latency_s", 1),
+    ("mean", "latency_mean_s", 1),
+    ("p50", "latency_p50_s", 1),
+    ("p95", "latency_p95_s", 1),
+    ("p99", "latency_p99_s", 1),
+    ("in SLO", "slo", 2),
+    ("open", "open", 0),
+    ("rejected", "rejected", 0),
+)
+MONEY: Columns = (
+    ("$", "cost_usd", 3),
+    ("$/1000", "usd_per_1000_tasks", 2),
+    ("busy/paid", "utilization", 2),
+    ("tasks/s", "throughput", 2),
+    ("cold", "cold_starts", 0),
+    ("Jain", "jain", 2),
+    ("churn", "churn", 2),
+    ("µs", "decision_us", 1),
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that is 80 columns wide where it is no terminal."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(stderr=stderr, width=80)
+
+
+def suite_report(name: str, summary: Mapping[str, Any]) -> RenderableType:
+    """Return the tables of one evaluation."""
+    weights = summary["weights"]
+    head = (
+        f"[bold]{name}[/bold]: {summary['episodes']} episodes in {summary['blocks']} independent "
+        f"blocks; reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
+        f"{weights['idle']:g}·idle), mean per interval"
+    )
+    allocators = summary["allocators"]
+    parts: list[RenderableType] = [
+        Text.from_markup(head),
+        _table("", allocators, REWARD, versus=True),
+        _table("Tasks: latency [s], and how many were left", allocators, SERVICE),
+        _table("Pool, per episode", allocators, MONEY),
+    ]
+    return Group(*parts, *(Text(note, style="dim") for note in _notes(summary)))
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    notes = [summary["note"]] if summary["note"] else []
+    for entry in summary["allocators"].values():
+        note = (entry["vs_static"] or {}).get("note", "")
+        if note and note not in notes:
+            notes.append(note)
+    notes.append("Little: mean time in the system, unfinished and rejected tasks included.")
+    return notes
+
+
+def _table(
+    title: str, allocators: Mapping[str, Any], columns: Columns, versus: bool = False
+) -> Table:
+    table = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("allocator", overflow="fold", max_width=22)
+    for header, _, _ in columns:
+        table.add_column(header, justify="right", no_wrap=True)
+    if versus:
+        table.add_column(Text("vs static [95 %]"), justify="right", no_wrap=True)
+    best = max((entry["reward"] for entry in allocators.values()), default=math.nan)
+    for name, entry in allocators.items():
+        cells = [number(entry.get(key), digits) for _, key, digits in columns]
+        cells += [_interval(entry["vs_static"])] if versus else []
+        table.add_row(*map(Text, (name, *cells)), style="bold" if entry["reward"] == best else "")
+    return table
+
+
+def _interval(difference: Mapping[str, Any] | None) -> str:
+    if difference is None:
+        return "–"
+    mean = f"{difference['mean']:+.3f}"
+    if difference["low"] is None:
+        return mean
+    return f"{mean} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a number for a table; unknown ones are a dash."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}"
+
+
+def paper_report(table: Mapping[str, PaperMetrics]) -> RenderableType:
+    """Return the paper's Table II beside ours, with what is and isn't reproduced."""
+    grid = Table(
+        title="Zhang, Guo, Tan (arXiv 2512.22149), Table II: ours · paper",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    grid.add_column("strategy")
+    for header in ("latency [s]", "Little [s]", "calls/s", "cost [$]", "std dev [s]"):
+        grid.add_column(Text(header), justify="right", no_wrap=True)
+    for name, row in table.items():
+        theirs = PUBLISHED[name]
+        grid.add_row(
+            name,
+            f"{row.queue_latency_s:.2f} · {theirs.latency_s:.1f}",
+            f"{row.little_latency_s:.2f}",
+            f"{row.throughput:.1f} · {theirs.throughput:.1f}",
+            f"{row.cost_usd:.3f} · {theirs.cost_usd:.3f}",
+            f"{spread(row):.1f} · {theirs.std_s:.1f}",
+        )
+    return Group(grid, _per_agent(table), *(Text(note) for note in NOTES))
+
+
+def _per_agent(table: Mapping[str, PaperMetrics]) -> Table:
+    grid = Table(
+        title=Text("Latency per agent [s]"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    grid.add_column("strategy")
+    for agent in ("coordinator", "nlp", "vision", "reasoning"):
+        grid.add_column(agent, justify="right")
+    for name, row in table.items():
+        grid.add_row(name, *(f"{value:.1f}" for value in row.per_agent_s))
+    return grid

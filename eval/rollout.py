@@ -1,0 +1,87 @@
+"""The one loop that plays allocators over tapes, whatever the allocator is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..baselines import Allocator, make_allocator
+from ..envs.errors import ConfigError
+from ..envs.simulator import simulate
+from . import metrics
+from .suite import Suite
+
+if TYPE_CHECKING:
+    from ..envs.simulator import Run
+    from ..envs.spec import Scenario
+    from ..envs.tape import Tape
+    from ..envs.workloads.base import Episode
+
+Row = dict[str, Any]
+
+
+def play(scenario: Scenario, tape: Tape, allocator: Allocator) -> Run:
+    """Play one episode, horizon charge included."""
+    return simulate(scenario, tape, allocator)
+
+
+def play_suite(
+    suite: Suite, specs: Sequence[str], done: Callable[[], None] = lambda: None
+) -> Iterator[Row]:
+    """Yield one row for each episode and allocator, all allocators on the same tape in turn.
+
+    Args:
+        suite: What to play.
+        specs: Allocators as `make_allocator` takes them; a row's `allocator` is the spec.
+        done: Called after each row.
+
+    Raises:
+        ConfigError: Bad or repeated specs; nothing has been played then.
+    """
+    allocators = make_allocators(specs)
+    for allocator in allocators.values():
+        allocator.reset(suite.scenario)  # refusals come before the first row
+    workload = suite.scenario.workload
+    assert workload is not None  # load_suite's business
+    for episode in suite.episodes:
+        tape = workload.tape(suite.scenario, episode)
+        for spec, allocator in allocators.items():
+            yield make_row(spec, suite, episode, play(suite.scenario, tape, allocator))
+            done()
+
+
+def make_allocators(specs: Sequence[str]) -> dict[str, Allocator]:
+    """Build each allocator once, by its spec.
+
+    Raises:
+        ConfigError: No spec, a repeated one, or one that `make_allocator` refuses.
+    """
+    if not specs:
+        raise ConfigError("allocators must name at least one, got none; try static,adaptive,demand")
+    for spec in specs:
+        if specs.count(spec) > 1:
+            raise ConfigError(f"allocators must differ from each other, got {spec!r} twice")
+    return {spec: make_allocator(spec) for spec in specs}
+
+
+def make_row(spec: str, suite: Suite, episode: Episode, run: Run) -> Row:
+    """Return the raw row of a run: which it was, its reward with the terms, every metric.
+
+    Reward and terms are means over the decision intervals, so that episodes of different length
+    compare, and a cost term reads as the part of the pool that was paid for.
+    """
+    weights = suite.scenario.weights
+    return {
+        "allocator": spec,
+        "scenario": suite.scenario.name,
+        "tape": run.tape.digest[:16],
+        "seed": episode.seed,
+        "block": episode.block,
+        "reward": float(run.rewards.mean()),
+        "latency_term": float(run.latency_term.mean()),
+        "cost_term": float(run.cost_term.mean()),
+        "idle_term": float(run.idle_term.mean()),
+        "weights": {"latency": weights.latency, "cost": weights.cost, "idle": weights.idle},
+        **metrics.compute(run),
+        "agents": metrics.per_agent(run),
+    }

@@ -1,0 +1,136 @@
+"""One evaluation from a suite's name to rows and summary, written down as it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .output import RunFolder, check_target, plain
+from .report import console
+from .rollout import Row, make_allocators, play_suite
+from .suite import Suite, load_suite
+from .summary import summarise
+
+VERSIONS_OF = ("slicegym", "numpy", "numba", "gymnasium", "scipy")
+
+
+def evaluate(
+    suite_name: str,
+    specs: Sequence[str],
+    n_episodes: int | None = None,
+    out: Path | None = None,
+    *,
+    quiet: bool = False,
+    target: str | None = None,
+) -> dict[str, Any]:
+    """Play a suite and return `{"suite", "rows", "summary"}`.
+
+    Args:
+        suite_name: `SCENARIO-SPLIT`.
+        specs: Allocators as `make_allocator` takes them.
+        n_episodes: Play only the first ones; `None` for all.
+        out: New folder to write into; nothing is created if the request itself is refused.
+        quiet: Show no progress.
+        target: File that will receive JSON later, checked now.
+
+    Raises:
+        ConfigError: Anything that cannot be played or written as asked.
+        TraceError: The suite's trace is missing or damaged.
+    """
+    if target not in (None, "-"):
+        check_target(Path(str(target)))
+    suite = load_suite(suite_name).first(n_episodes)
+    for allocator in make_allocators(specs).values():
+        allocator.reset(suite.scenario)
+    folder = RunFolder(out, manifest(suite, specs)) if out is not None else nullcontext()
+    rows: list[Row] = []
+    with folder, progress(f"{suite.name}", len(suite.episodes) * len(specs), quiet) as advance:
+        for row in play_suite(suite, specs, advance):
+            rows.append(row)
+            if isinstance(folder, RunFolder):
+                folder.add(row)
+        summary = summarise(rows)
+        if isinstance(folder, RunFolder):
+            folder.finish(summary)
+    return {"suite": suite.name, "rows": rows, "summary": summary}
+
+
+@contextmanager
+def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Show a bar on stderr while it is a terminal, and yield what advances it by one."""
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=quiet or not screen.is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def manifest(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
+    """Return what a reader needs to repeat the run."""
+    config = plain(dataclasses.asdict(suite.scenario))
+    text = json.dumps(config, sort_keys=True, default=str)
+    return {
+        "command": sys.argv,
+        "suite": suite.name,
+        "allocators": list(specs),
+        "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
+        "scenario": json.loads(text),
+        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "traces": trace_sums(suite),
+        "versions": versions(),
+        "commit": commit(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that figures depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONS_OF:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that runs, with a `+` where it was edited, or None."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent / "pyproject.toml").is_file():
+        return None  # installed: a repository around it is somebody else's
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--match="],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def trace_sums(suite: Suite) -> dict[str, str]:
+    """Return the checksums of the traces that the suite replays."""
+    return {}

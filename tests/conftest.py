@@ -1,0 +1,67 @@
+"""What all tests share: no network, one hypothesis profile, and a loud word on absent traces."""
+
+import ipaddress
+import socket
+from functools import lru_cache
+from typing import Any
+
+import hypothesis
+import pytest
+
+from slicegym.envs.traces import trace_names, trace_status
+
+# The first example of a test may compile the kernel, so a deadline would measure the wrong thing.
+hypothesis.settings.register_profile("slicegym", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("slicegym")
+
+connect = socket.socket.connect
+
+
+def connect_locally(self: socket.socket, address: Any) -> None:
+    """Connect as usual on this machine, and nowhere else."""
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not is_local(address[0]):
+        pytest.fail(f"a test tried to reach {address[0]}: tests need no network")
+    connect(self, address)
+
+
+def is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that reaches for the network."""
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@lru_cache
+def is_absent(trace: str) -> bool:
+    """Whether a trace's file is nowhere; one that is there and damaged shall fail its tests."""
+    return trace_status(trace).path is None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `traces("name", …)`, or `traces` for all of them, whose files are absent."""
+    for item in items:
+        for mark in item.iter_markers("traces"):
+            absent = [name for name in mark.args or trace_names() if is_absent(name)]
+            if absent:
+                item.add_marker(pytest.mark.skip(reason=f"absent traces: {', '.join(absent)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, in a line that is hard to miss, what was not tested for want of traces."""
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "traces" in r.keywords]
+    if not skipped:
+        return
+    absent = ", ".join(filter(is_absent, trace_names()))
+    terminalreporter.section("real traces", sep="!", yellow=True, bold=True)
+    terminalreporter.write_line(
+        f"{len(skipped)} tests on the real traces were SKIPPED: the files of {absent} are absent.\n"
+        "Set SLICEGYM_TRACES to a folder that holds them; `slicegym-eval traces` says where they "
+        "come from and where they are looked for.",
+        yellow=True,
+    )

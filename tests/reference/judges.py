@@ -1,0 +1,168 @@
+"""One way to play an instance by any simulator, and to lay the outcomes side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slicegym.envs import Agent, Observation, Run, Scenario, simulate
+
+from . import plain
+from .case import Call, Case
+
+# What an allocator sees of each agent, under the names of `Observation` and of `plain.Snapshot`.
+COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
+CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
+SEEN = (*COUNTS, *CLOCKS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one episode showed, whoever played it.
+
+    Arrays over calls, over (intervals, agents), or over intervals; `seen` holds arrays over
+    (decisions, agents) of what was observed at each decision.
+    """
+
+    released_at: np.ndarray
+    started_at: np.ndarray
+    completed_at: np.ndarray
+    rejected: np.ndarray
+    shares: np.ndarray
+    billed: np.ndarray
+    busy: np.ndarray
+    latency_term: np.ndarray
+    cost_term: np.ndarray
+    idle_term: np.ndarray
+    rewards: np.ndarray
+    cold_starts: int
+    seen: dict[str, np.ndarray]
+
+
+TIMES = ("released_at", "started_at", "completed_at")
+AMOUNTS = ("shares", "billed", "busy", "latency_term", "cost_term", "idle_term", "rewards")
+
+Player = Callable[..., Outcome]
+
+
+class Recorder:
+    """An allocator that asks for fixed shares and keeps a copy of all that it was shown."""
+
+    name, causal = "recorder", True
+
+    def __init__(self, shares: np.ndarray) -> None:
+        self.shares = shares
+        self.seen: dict[str, list[np.ndarray]] = {key: [] for key in SEEN}
+
+    def reset(self, scenario: Scenario) -> None:
+        self.decision = 0
+
+    def allocate(self, observation: Observation) -> np.ndarray:
+        for key in SEEN:
+            self.seen[key].append(np.array(getattr(observation, key), dtype=np.float64))
+        self.decision += 1
+        return self.shares[self.decision - 1]
+
+
+def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
+    """Played by the plain simulator."""
+    run = plain.play(case, horizon_charge)
+    seen = {
+        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[:-1]], dtype=float)
+        for key in SEEN
+    }
+    values = {f.name: np.array(getattr(run, f.name)) for f in fields(Outcome) if f.name != "seen"}
+    return Outcome(**{**values, "cold_starts": run.cold_starts, "seen": seen})
+
+
+def by_kernel(case: Case, horizon_charge: bool = True, **options: Any) -> Outcome:
+    """Played by the package, on the path that the tape calls for."""
+    recorder = Recorder(case.requested())
+    run = simulate(case.scenario, case.tape(), recorder, horizon_charge=horizon_charge, **options)
+    return outcome_of(run, {key: np.array(rows) for key, rows in recorder.seen.items()})
+
+
+def by_general_path(case: Case, horizon_charge: bool = True) -> Outcome:
+    """Played by the package, on its path for call graphs whatever the tape."""
+    return by_kernel(case, horizon_charge, force_graph=True)
+
+
+def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
+    """The package's own run as an outcome."""
+    return Outcome(
+        **{name: np.array(getattr(run, name)) for name in (*TIMES, "rejected", "shares")},
+        billed=np.array(run.records["billed"]),
+        busy=np.array(run.records["busy"]),
+        latency_term=np.array(run.latency_term),
+        cost_term=np.array(run.cost_term),
+        idle_term=np.array(run.idle_term),
+        rewards=np.array(run.rewards),
+        cold_starts=run.cold_starts,
+        seen=seen,
+    )
+
+
+judged = pytest.mark.parametrize(
+    "play",
+    [by_plain, by_kernel, by_general_path],
+    ids=["plain reference", "package", "package, general path"],
+)
+"""Runs a hand-walked instance by the reference and by both paths of the package."""
+
+
+def assert_agree(one: Outcome, other: Outcome, tolerance: float) -> None:
+    """Same discrete outcomes, and times and amounts within a tolerance (0: to the last bit).
+
+    Amounts are sums of products in another order, so that they get 1e-9 at least.
+    """
+    np.testing.assert_array_equal(one.rejected, other.rejected, "rejected")
+    assert one.cold_starts == other.cold_starts
+    for name in TIMES:
+        a, b = getattr(one, name), getattr(other, name)
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
+    for name in COUNTS:
+        np.testing.assert_array_equal(one.seen[name], other.seen[name], name)
+    for name in CLOCKS:
+        a, b = one.seen[name], other.seen[name]
+        np.testing.assert_allclose(a, b, rtol=0, atol=max(tolerance, 1e-12), err_msg=name)
+    for name in AMOUNTS:
+        a, b = getattr(one, name), getattr(other, name)
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+# ---- instances written by hand ---------------------------------------------------------------
+
+NAN = math.nan
+
+
+def agent(name: str = "a", throughput: float = 1.0, **others: Any) -> Agent:
+    """One call of work 1 takes one second on one GPU, unless told otherwise."""
+    return Agent(name, throughput=throughput, **others)
+
+
+def case(
+    agents: Agent | Sequence[Agent],
+    calls: Sequence[Call],
+    shares: Sequence[float | Sequence[float]],
+    **others: Any,
+) -> Case:
+    """An instance with one decision a second, and one row of shares for each decision."""
+    agents = (agents,) if isinstance(agents, Agent) else tuple(agents)
+    rows = tuple(tuple(row) if isinstance(row, Sequence) else (row,) for row in shares)
+    settings = {"interval_s": 1.0, "horizon_s": float(len(rows)), "share_quantum": 1 / 64}
+    return Case(Scenario(agents=agents, **{**settings, **others}), tuple(calls), rows)
+
+
+def singles(*releases: float, agent: int = 0, work: float = 1.0) -> list[Call]:
+    """Calls of one agent, each a task of its own."""
+    return [Call(agent, work, task, release) for task, release in enumerate(releases)]
+
+
+def same(actual: np.ndarray, expected: Sequence[Any]) -> bool:
+    """Equal to the last bit, nan equal to nan."""
+    return np.array_equal(actual, np.array(expected, dtype=float), equal_nan=True)

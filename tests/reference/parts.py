@@ -1,0 +1,95 @@
+"""The things of the plain simulator: deployments, the lives of calls, and what is seen of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from .case import Call
+
+COLD, WAITING, LOADING, WARM = 0, 1, 2, 3
+NEVER = math.inf
+
+
+@dataclass
+class Agent:
+    """One elastic deployment."""
+
+    throughput: float
+    concurrency: int
+    queue_limit: int | None
+    cold_start_s: float
+    keep_alive_s: float
+    footprint: float
+    memory_mb: float
+    share: float = 0.0
+    status: int = COLD
+    ready_at: float = NEVER
+    """End of loading."""
+    cold_at: float = NEVER
+    """End of keep-alive."""
+    resume_at: float = -NEVER
+    """End of the pause; a pause runs on whatever becomes of the agent."""
+    paused: bool = False
+    waiting: list[int] = field(default_factory=list)
+    serving: list[int] = field(default_factory=list)
+    arrivals: int = 0
+    completions: int = 0
+    rejections: int = 0
+
+    @property
+    def works(self) -> bool:
+        """Whether calls start and make progress."""
+        return self.status == WARM and self.share > 0 and not self.paused
+
+    @property
+    def rate(self) -> float:
+        """Work per second of each call in service."""
+        return self.throughput * self.share / self.concurrency
+
+    @property
+    def billed(self) -> float:
+        """GPUs billed now."""
+        return max(self.share, self.footprint) if self.status in (LOADING, WARM) else 0.0
+
+    @property
+    def busy(self) -> float:
+        """GPUs at work now. A frozen call makes nothing busy, whatever froze it."""
+        return len(self.serving) / self.concurrency * self.share if self.works else 0.0
+
+
+@dataclass
+class Job:
+    """The life of one call."""
+
+    call: Call
+    remaining: float
+    """Work left at `since`; between changes of rate it is only derived, never updated."""
+    missing: int
+    """Predecessors that have not completed."""
+    due: float = NEVER
+    """When it will be released, if nothing rejects its task before."""
+    since: float = math.nan
+    rate: float = 0.0
+    completes_at: float = NEVER
+    released: float = math.nan
+    started: float = math.nan
+    completed: float = math.nan
+    rejected: bool = False
+
+
+@dataclass
+class Snapshot:
+    """What an allocator sees of one agent at a decision; counts are of the last interval."""
+
+    status: int
+    share: float
+    queue: int
+    in_service: int
+    arrivals: int
+    completions: int
+    rejected: int
+    oldest_wait_s: float
+    ready_in_s: float
+    keep_alive_left_s: float
+    pause_left_s: float

@@ -1,0 +1,102 @@
+"""A plain simulator of one episode; `world` holds its rules, this file the clock and the books."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .case import Case, number_of_intervals
+from .parts import Snapshot
+from .world import World
+
+
+@dataclass
+class PlainRun:
+    """Everything that one episode showed. Lists over calls, or intervals x agents."""
+
+    released_at: list[float]
+    started_at: list[float]
+    completed_at: list[float]
+    rejected: list[bool]
+    shares: list[list[float]]
+    snapshots: list[list[Snapshot]]
+    billed: list[list[float]]
+    busy: list[list[float]]
+    latency_term: list[float]
+    cost_term: list[float]
+    idle_term: list[float]
+    rewards: list[float]
+    cold_starts: int
+    opened_at: list[float]
+    closed_at: list[float]
+    task_weight: list[float]
+    task_rejected: list[bool]
+
+
+def feasible(requested: Sequence[float], gpus: float, quantum: float) -> list[float]:
+    """Clip at zero, drop what is under the quantum, scale what exceeds the pool."""
+    shares = [g if g >= quantum and g > 0 else 0.0 for g in requested]
+    total = sum(shares)
+    if total > gpus:
+        factor = gpus / total
+        shares = [g * factor for g in shares]
+    return shares
+
+
+def play(case: Case, horizon_charge: bool = True) -> PlainRun:
+    """Plays one episode from the first decision to the horizon."""
+    scenario, world = case.scenario, World(case)
+    n = number_of_intervals(scenario)
+    run = PlainRun([], [], [], [], [], [], [], [], [], [], [], [], 0, [], [], [], [])
+    for k in range(n):
+        start = k * scenario.interval_s
+        end = (k + 1) * scenario.interval_s if k < n - 1 else scenario.horizon_s
+        world.settle(starts=False)
+        run.snapshots.append(world.observe())
+        run.shares.append(feasible(case.shares[k], scenario.gpus, scenario.share_quantum))
+        world.decide(run.shares[-1])
+        world.settle(starts=True)  # what the decision itself made due at this instant
+        world.run_until(end)
+        if k == n - 1:
+            world.settle(starts=False)  # completions at the horizon count
+        close_interval(run, world, end - start, horizon_charge and k == n - 1)
+    run.snapshots.append(world.observe())
+    return fill(run, world)
+
+
+def close_interval(run: PlainRun, world: World, length: float, charge: bool) -> None:
+    """The three terms of one interval, with the horizon charge in the last."""
+    scenario = world.scenario
+    area, billed, busy = world.weighted_tasks, sum(world.billed), sum(world.busy)
+    if charge:
+        for task, opened in enumerate(world.opened):
+            if math.isnan(opened) or not math.isnan(world.closed[task]):
+                continue
+            area += world.weight[task] * scenario.reference_latency_s
+            for job in world.members[task]:
+                needed = world.work_left(job) / world.agents[job.call.agent].throughput
+                billed += needed
+                busy += needed
+    w = scenario.weights
+    latency = area / length / (scenario.reference_rate * scenario.reference_latency_s)
+    cost = billed / (scenario.gpus * length)
+    idle = (billed - busy) / (scenario.gpus * length)
+    run.latency_term.append(latency)
+    run.cost_term.append(cost)
+    run.idle_term.append(idle)
+    run.rewards.append(-(w.latency * latency + w.cost * cost + w.idle * idle))
+    run.billed.append(world.billed)
+    run.busy.append(world.busy)
+    world.clear_areas()
+
+
+def fill(run: PlainRun, world: World) -> PlainRun:
+    run.released_at = [job.released for job in world.jobs]
+    run.started_at = [job.started for job in world.jobs]
+    run.completed_at = [job.completed for job in world.jobs]
+    run.rejected = [job.rejected for job in world.jobs]
+    run.cold_starts = world.cold_starts
+    run.opened_at, run.closed_at = world.opened, world.closed
+    run.task_weight, run.task_rejected = world.weight, world.task_rejected
+    return run

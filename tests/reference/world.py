@@ -1,0 +1,267 @@
+"""The state and the rules of the plain simulator: objects, and every event found by looking.
+
+It is written from docs/model.md section by section, to be read beside it, and shares no line
+with the compiled kernel. It looks at everything at every event, so it is slow and has nothing
+that could go stale. Where the text is silent the choice is written next to the code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .case import Case
+from .parts import COLD, LOADING, NEVER, WAITING, WARM, Agent, Job, Snapshot
+
+
+class World:
+    """The state of one episode and the rules that change it."""
+
+    def __init__(self, case: Case) -> None:
+        self.scenario = scenario = case.scenario
+        self.agents = [
+            Agent(
+                throughput=a.throughput,
+                concurrency=a.concurrency,
+                queue_limit=a.queue_limit,
+                cold_start_s=a.cold_start_s,
+                keep_alive_s=a.keep_alive_s,
+                footprint=scenario.share_quantum if a.footprint is None else a.footprint,
+                memory_mb=a.memory_mb,
+            )
+            for a in scenario.agents
+        ]
+        self.jobs = [Job(call, call.work, len(call.predecessors)) for call in case.calls]
+        for job in self.jobs:
+            if not job.call.predecessors:
+                self.plan_release(job, job.call.release)
+        n_tasks = 1 + max((call.task for call in case.calls), default=-1)
+        self.members = [[j for j in self.jobs if j.call.task == t] for t in range(n_tasks)]
+        self.opened = [math.nan] * n_tasks
+        self.closed = [math.nan] * n_tasks
+        self.weight = [math.nan] * n_tasks
+        self.task_rejected = [False] * n_tasks
+        self.cold_starts = 0
+        self.now = 0.0
+        self.clear_areas()
+
+    def clear_areas(self) -> None:
+        self.weighted_tasks = 0.0
+        self.billed = [0.0 for _ in self.agents]
+        self.busy = [0.0 for _ in self.agents]
+
+    # ---- time ---------------------------------------------------------------------------
+
+    def advance(self, until: float) -> None:
+        """Lets time pass in which nothing happens."""
+        passed = until - self.now
+        self.weighted_tasks += passed * sum(
+            w
+            for w, o, c in zip(self.weight, self.opened, self.closed, strict=True)
+            if not math.isnan(o) and math.isnan(c)
+        )
+        for i, agent in enumerate(self.agents):
+            self.billed[i] += passed * agent.billed
+            self.busy[i] += passed * agent.busy
+        self.now = until
+
+    def next_event(self) -> float:
+        """The next time at which something is due."""
+        times = [job.completes_at for job in self.jobs]
+        times += [job.due for job in self.jobs]
+        times += [t for a in self.agents for t in (a.ready_at, a.cold_at)]
+        times += [a.resume_at for a in self.agents if a.paused]
+        return min(times, default=NEVER)
+
+    def run_until(self, end: float) -> None:
+        """Everything strictly before `end`, then the clock at `end`."""
+        while self.next_event() < end:
+            self.advance(self.next_event())
+            self.settle(starts=True)
+        self.advance(end)
+
+    def settle(self, starts: bool) -> None:
+        """Order at one instant: completions, ends, releases, until nothing is due."""
+        while self.next_event() <= self.now:
+            self.completions(starts)
+            self.ends(starts)
+            self.releases(starts)
+
+    # ---- (1) completions ----------------------------------------------------------------
+
+    def completions(self, starts: bool) -> None:
+        for index, job in enumerate(self.jobs):
+            if job.completes_at <= self.now:
+                self.complete(index, job)
+                if starts:
+                    self.start_waiting(self.agents[job.call.agent])
+
+    def complete(self, index: int, job: Job) -> None:
+        agent = self.agents[job.call.agent]
+        agent.serving.remove(index)
+        agent.completions += 1
+        job.completed, job.completes_at, job.remaining = self.now, NEVER, 0.0
+        task = job.call.task
+        if self.task_rejected[task]:
+            return  # calls in service finish, unreleased ones are never released
+        for other in self.members[task]:
+            if index in other.call.predecessors:
+                other.missing -= 1
+                if other.missing == 0:
+                    self.plan_release(other, self.now + other.call.delay)
+        if all(not math.isnan(member.completed) for member in self.members[task]):
+            self.closed[task] = self.now
+
+    # ---- (2) ends of loading, keep-alive and pauses ---------------------------------------
+
+    def ends(self, starts: bool) -> None:
+        for agent in self.agents:
+            if agent.ready_at <= self.now:
+                agent.status, agent.ready_at = WARM, NEVER
+            if agent.cold_at <= self.now:
+                agent.status, agent.cold_at = COLD, NEVER
+            if agent.paused and agent.resume_at <= self.now:
+                agent.paused = False
+        if starts:  # at a decision, waiting loads are looked at after the new shares
+            self.admit_loads()
+            self.set_rates()
+            self.start_all()
+
+    def admit_loads(self) -> None:
+        """In agent order, each waiting load that fits beside what is loading or warm."""
+        pool = self.scenario.pool_memory_mb
+        for agent in self.agents:
+            if agent.status != WAITING:
+                continue
+            used = sum(a.memory_mb for a in self.agents if a.status in (LOADING, WARM))
+            if pool is not None and used + agent.memory_mb > pool:
+                continue
+            if agent.cold_start_s > 0:
+                agent.status, agent.ready_at = LOADING, self.now + agent.cold_start_s
+                self.cold_starts += 1
+            else:
+                agent.status = WARM
+
+    # ---- (3) releases ---------------------------------------------------------------------
+
+    def plan_release(self, job: Job, at: float) -> None:
+        if at < self.scenario.horizon_s:
+            job.due = at
+
+    def releases(self, starts: bool) -> None:
+        due = [index for index, job in enumerate(self.jobs) if job.due <= self.now]
+        for index in due:
+            if self.jobs[index].due <= self.now:  # not withdrawn by a rejection just now
+                self.release(index, starts)
+
+    def release(self, index: int, starts: bool) -> None:
+        job = self.jobs[index]
+        job.due, job.released = NEVER, self.now
+        agent, task = self.agents[job.call.agent], job.call.task
+        agent.arrivals += 1
+        if math.isnan(self.opened[task]):
+            self.opened[task] = self.now
+            self.weight[task] = 1.0 / self.scenario.agents[job.call.agent].priority
+        can_start = (
+            starts and agent.works and not agent.waiting and len(agent.serving) < agent.concurrency
+        )
+        full = agent.queue_limit is not None and len(agent.waiting) >= agent.queue_limit
+        if full and not can_start:
+            job.rejected = True
+            agent.rejections += 1
+            self.reject_task(task)
+            return
+        agent.waiting.append(index)
+        if can_start:
+            self.start_waiting(agent)
+
+    def reject_task(self, task: int) -> None:
+        self.task_rejected[task] = True
+        for agent in self.agents:
+            for index in [i for i in agent.waiting if self.jobs[i].call.task == task]:
+                agent.waiting.remove(index)
+                agent.rejections += 1
+                self.jobs[index].rejected = True
+        for job in self.members[task]:
+            job.due = NEVER
+
+    # ---- service ----------------------------------------------------------------------------
+
+    def start_all(self) -> None:
+        for agent in self.agents:
+            self.start_waiting(agent)
+
+    def start_waiting(self, agent: Agent) -> None:
+        """First come first served into idle servers."""
+        while agent.works and agent.waiting and len(agent.serving) < agent.concurrency:
+            index = agent.waiting.pop(0)
+            agent.serving.append(index)
+            self.jobs[index].started = self.now
+            self.set_rate(self.jobs[index], agent.rate)
+
+    def set_rates(self) -> None:
+        for agent in self.agents:
+            for index in agent.serving:
+                self.set_rate(self.jobs[index], agent.rate if agent.works else 0.0)
+
+    def set_rate(self, job: Job, rate: float) -> None:
+        """Work in progress survives any change; nothing is recomputed where nothing changed."""
+        if rate == job.rate:
+            return
+        job.remaining = self.work_left(job)
+        job.rate, job.since = rate, self.now
+        job.completes_at = self.now + job.remaining / rate if rate > 0 else NEVER
+
+    def work_left(self, job: Job) -> float:
+        if job.rate == 0.0 or not math.isnan(job.completed):
+            return job.remaining
+        return max(0.0, job.remaining - job.rate * (self.now - job.since))
+
+    # ---- decisions ----------------------------------------------------------------------------
+
+    def observe(self) -> list[Snapshot]:
+        """What is seen at a decision; the counters of the interval start anew."""
+        seen = [self.snapshot(agent) for agent in self.agents]
+        for agent in self.agents:
+            agent.arrivals = agent.completions = agent.rejections = 0
+        return seen
+
+    def snapshot(self, agent: Agent) -> Snapshot:
+        oldest = min((self.jobs[i].released for i in agent.waiting), default=self.now)
+        return Snapshot(
+            status=agent.status,
+            share=agent.share,
+            queue=len(agent.waiting),
+            in_service=len(agent.serving),
+            arrivals=agent.arrivals,
+            completions=agent.completions,
+            rejected=agent.rejections,
+            oldest_wait_s=self.now - oldest,
+            ready_in_s=agent.ready_at - self.now if agent.status == LOADING else 0.0,
+            keep_alive_left_s=agent.cold_at - self.now if agent.cold_at < NEVER else 0.0,
+            pause_left_s=agent.resume_at - self.now if agent.paused else 0.0,
+        )
+
+    def decide(self, shares: Sequence[float]) -> None:
+        """New shares, then loads into free memory, then starts."""
+        for agent, share in zip(self.agents, shares, strict=True):
+            self.change_share(agent, share)
+        self.admit_loads()
+        self.set_rates()
+        self.start_all()
+
+    def change_share(self, agent: Agent, share: float) -> None:
+        changed = abs(share - agent.share) > self.scenario.share_quantum
+        if changed and agent.status != COLD and self.scenario.reconfigure_s > 0:
+            agent.paused, agent.resume_at = True, self.now + self.scenario.reconfigure_s
+        if share > 0:
+            agent.cold_at = NEVER
+            if agent.status == COLD:
+                agent.status = WAITING  # for memory; admitted at once where it fits
+        elif agent.status in (WAITING, LOADING):
+            agent.status, agent.ready_at = COLD, NEVER
+        elif agent.status == WARM and agent.cold_at == NEVER:
+            agent.cold_at = self.now + agent.keep_alive_s
+            if agent.keep_alive_s == 0:
+                agent.status, agent.cold_at = COLD, NEVER
+        agent.share = share
