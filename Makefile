@@ -14,6 +14,7 @@ JOBS ?= 2
 PIP_ARGS ?=
 ARGS ?=
 
+ROOMS := configs envs baselines eval train
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -67,7 +68,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # Numba caches compiled code file by file and does not see that a function called from another
-# file has changed, so a change in the kernel empties the whole cache.
-$(KERNELS): $(INSTALLED) $(wildcard envs/kernel/*.py)
-	find envs baselines eval train -name '*.nb[ci]' -delete
+# file has changed, so a change in any file that uses Numba empties the whole cache.
+$(KERNELS): $(INSTALLED) $(shell grep -rl --include='*.py' numba $(ROOMS))
+	find $(ROOMS) -name '*.nb[ci]' -delete
 	touch $@

@@ -34,10 +34,6 @@ class Adaptive(Allocator):
         wanted = scenario.gpus * demand / np.where(some, total, 1.0)
         shares = np.maximum(wanted, scenario.min_share) * some
         given = shares.sum(axis=-1, keepdims=True)
-        fits: Shares = shares * np.where(given > scenario.gpus, scenario.gpus / _positive(given), 1.0)
+        # Equal to "scale by G/Σg where Σg > G" without dividing by the sum of nothing.
+        fits: Shares = shares * (scenario.gpus / np.maximum(given, scenario.gpus))
         return fits
-
-
-def _positive(values: Shares) -> Shares:
-    """Replace zeros by 1, for divisors whose quotient is not used there."""
-    return np.where(values > 0, values, 1.0)

@@ -100,7 +100,9 @@ def register(*names: str) -> Callable[[AnyAllocator], AnyAllocator]:
     def decorate(cls: AnyAllocator) -> AnyAllocator:
         for name in names:
             if name in _REGISTRY:
-                raise ConfigError(f"allocator name {name!r} must be unique; {_REGISTRY[name]} has it")
+                raise ConfigError(
+                    f"allocator name {name!r} must be unique; {_REGISTRY[name]} has it"
+                )
             _REGISTRY[name] = cls
         cls.name = names[0]
         return cls
@@ -135,7 +137,9 @@ def make_allocator(spec: str) -> Allocator:
     name, colon, text = spec.strip().partition(":")
     cls = allocator_class(name)
     if colon and not text:
-        raise ConfigError(f"allocator {spec!r} has nothing behind the colon; write {name!r} or name:x=1")
+        raise ConfigError(
+            f"allocator {spec!r} has nothing behind the colon; write {name!r} or name:x=1"
+        )
     return cls.from_text(text)
 
 

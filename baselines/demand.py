@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 from ..envs import checks
 from ..envs.errors import ConfigError
+from ..envs.kernel.compile import compiled
+from ..envs.kernel.observe import RAW_COLUMNS
 from ..envs.loading import read_yaml, shipped
 from .base import Allocator, Range, Shares, field_types, parse_fields, register
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,21 +85,46 @@ SEARCH_SPACE = (
     Range("drain_s", 0.5, 50.0, log=True),
     Range("service_s", 1.0, 100.0, log=True),
     Range("exponent", 0.0, 4.0),
-    Range("keep_warm_s", 1.0, 300.0, log=True),
+    Range("keep_warm_s", 0.5, 300.0, log=True),
     Range("floor", 0.0, 1.5),
     Range("foresight", 0.0, 1.0),
     Range("wake", 0.05, 1.0, log=True),
 )
 
 
-class _Constants(NamedTuple):
-    """What a scenario fixes: arrays (N,) but for the pool."""
+class _Setting(NamedTuple):
+    """Parameters and the scenario's constants, as the compiled rule reads them; arrays (N,)."""
 
+    headroom: float
+    short: float
+    drain_s: float
+    keep_warm_s: float
+    foresight: float
+    wake: float
     gpus: float
+    interval_s: float
+    throughput: Shares
     floor: Shares  # [GPU], sums to at most the pool
     alone: Shares  # share at which a lone call takes service_s [GPU]
-    order: NDArray[np.intp]  # agents by falling rank
-    rank: Shares  # (ω·T)^exponent over its largest, in that order
+    rank: Shares  # (ω·T)^exponent over its largest
+    order: NDArray[np.int64]  # agents by falling rank
+
+
+class _Columns(NamedTuple):
+    """Places of the measurements in `Observation.raw`."""
+
+    queue: int
+    in_service: int
+    upstream: int
+    rate_short: int
+    rate_long: int
+    loading: int
+    warm: int
+    ready_in_s: int
+    idle_s: int
+
+
+COLUMNS = _Columns(*(RAW_COLUMNS.index(name) for name in _Columns._fields))
 
 
 @register("demand")
@@ -116,7 +141,7 @@ class Demand(Allocator):
     def __init__(self, **given: float | bool) -> None:
         """Take parameters of `DemandParameters` by name."""
         self._given = {**given, **self.fixed}
-        self._parameters = replace(DemandParameters(), **self._given)  # type: ignore[arg-type]
+        replace(DemandParameters(), **self._given)  # type: ignore[arg-type]  # refuses bad ones
         self._scenario: Scenario | None = None
 
     @classmethod
@@ -132,53 +157,79 @@ class Demand(Allocator):
             ConfigError: Minimum shares are to be guaranteed and exceed the pool.
         """
         tuned = tuned_parameters().get(scenario.name, DemandParameters())
-        self._parameters = replace(tuned, **self._given)  # type: ignore[arg-type]
-        self._constants = _constants(scenario, self._parameters)
+        parameters = replace(tuned, **self._given)  # type: ignore[arg-type]
+        self._setting = _setting(scenario, parameters)
         self._scenario = scenario
+        # Compiled before the first decision, whose time is taken.
+        _decide(np.zeros((1, scenario.n_agents, len(RAW_COLUMNS))), COLUMNS, self._setting)
 
     def allocate(self, observation: Observation) -> Shares:
         """Return floors and wanted shares of the active agents, rationed to the pool."""
         if observation.scenario is not self._scenario:
             self.reset(observation.scenario)
-        constants = self._constants
-        active, serving = self._roles(observation)
-        floor = active * constants.floor
-        extra = serving * np.maximum(self._wanted(observation) - floor, 0.0)
-        room = constants.gpus - floor.sum(axis=-1, keepdims=True)
-        short = extra.sum(axis=-1, keepdims=True) > room
-        if short.any():
-            extra = np.where(short, _ration(extra, room, constants), extra)
-        shares: Shares = floor + extra
-        return shares
-
-    def _in_sight(self, observation: Observation) -> Shares:
-        foreseen = self._parameters.foresight * observation.upstream
-        calls: Shares = observation.queue + observation.in_service + foreseen
-        return calls
-
-    def _roles(self, observation: Observation) -> tuple[Mask, Mask]:
-        """Return which agents hold a floor, and which of them can serve before the next decision."""
-        parameters = self._parameters
-        active = self._in_sight(observation) >= parameters.wake
-        if parameters.keep_warm_s == math.inf:
-            active = np.ones_like(active)
-        elif parameters.keep_warm_s > 0:
-            in_memory = observation.warm + observation.loading > 0
-            active |= in_memory & (observation.idle_s < parameters.keep_warm_s)
-        return active, active & (observation.ready_in_s < observation.scenario.interval_s)
-
-    def _wanted(self, observation: Observation) -> Shares:
-        scenario, parameters = observation.scenario, self._parameters
-        short, long = parameters.short, 1.0 - parameters.short
-        rate = short * observation.rate_short + long * observation.rate_long
-        in_sight = self._in_sight(observation)
-        calls_per_s = parameters.headroom * rate + in_sight / parameters.drain_s
-        alone = (in_sight >= 1.0) * self._constants.alone
-        wanted: Shares = np.maximum(calls_per_s / scenario.throughput, alone)
-        return wanted
+        raw = observation.raw
+        if raw.ndim == 3:
+            shares: Shares = _decide(raw, COLUMNS, self._setting)
+            return shares
+        alone: Shares = _decide(raw[np.newaxis], COLUMNS, self._setting)[0]
+        return alone
 
 
-def _constants(scenario: Scenario, parameters: DemandParameters) -> _Constants:
+@compiled
+def _decide(raw: Shares, at: _Columns, setting: _Setting) -> Shares:
+    """Apply the rule to every environment; (B, N, columns) to (B, N)."""
+    shares = np.zeros(raw.shape[:2])
+    for b in range(len(raw)):
+        room, sought = setting.gpus, 0.0
+        for i in range(raw.shape[1]):
+            seen = raw[b, i]
+            calls = seen[at.queue] + seen[at.in_service] + setting.foresight * seen[at.upstream]
+            in_memory = seen[at.loading] + seen[at.warm] > 0.0
+            kept = in_memory and seen[at.idle_s] < setting.keep_warm_s
+            if calls >= setting.wake or kept or setting.keep_warm_s == np.inf:
+                room -= setting.floor[i]
+                shares[b, i] = setting.floor[i]
+                if seen[at.ready_in_s] < setting.interval_s:
+                    wanted = max(_wanted(seen, calls, i, at, setting), setting.floor[i])
+                    sought += wanted - setting.floor[i]
+                    shares[b, i] = wanted
+        if sought > room:
+            _ration(shares[b], sought, room, setting)
+    return shares
+
+
+@compiled
+def _wanted(seen: Shares, calls: float, i: int, at: _Columns, setting: _Setting) -> float:
+    rate = setting.short * seen[at.rate_short] + (1.0 - setting.short) * seen[at.rate_long]
+    calls_per_s = setting.headroom * rate + calls / setting.drain_s
+    wanted: float = calls_per_s / setting.throughput[i]
+    if calls >= 1.0:
+        wanted = max(wanted, setting.alone[i])
+    return wanted
+
+
+@compiled
+def _ration(shares: Shares, sought: float, room: float, setting: _Setting) -> None:
+    """Cut the `sought` above the floors to `room`, by extra·rank, nobody getting more than wanted.
+
+    Water-filling: in order of falling rank those served in full are a prefix, and the level θ of
+    the others is the largest (room − extras before k) / (extra·rank from k on) over k.
+    """
+    # From the last rank up: subtracting from a sum would lose small ranks to rounding.
+    before, scaled, level = sought, 0.0, 0.0
+    for i in setting.order[::-1]:
+        extra = max(0.0, shares[i] - setting.floor[i])
+        before -= extra
+        scaled += extra * setting.rank[i]
+        if scaled > 0.0:
+            level = max(level, (room - before) / scaled)
+    for i in range(len(shares)):
+        extra = max(0.0, shares[i] - setting.floor[i])
+        if extra > 0.0:
+            shares[i] = setting.floor[i] + extra * min(1.0, level * setting.rank[i])
+
+
+def _setting(scenario: Scenario, parameters: DemandParameters) -> _Setting:
     # Not below the quantum, or the simulator would take an active agent's floor for zero.
     floor = np.maximum(parameters.floor * scenario.footprint, scenario.share_quantum)
     if parameters.guarantee:
@@ -187,15 +238,27 @@ def _constants(scenario: Scenario, parameters: DemandParameters) -> _Constants:
         floor = floor * min(1.0, scenario.gpus / float(floor.sum()))
     worth = scenario.weight * scenario.throughput
     rank = (worth / worth.max()) ** parameters.exponent
-    order = np.argsort(-rank, kind="stable")
-    alone = scenario.concurrency / (scenario.throughput * parameters.service_s)
-    return _Constants(scenario.gpus, floor, alone, order, rank[order])
+    return _Setting(
+        headroom=float(parameters.headroom),
+        short=float(parameters.short),
+        drain_s=float(parameters.drain_s),
+        keep_warm_s=float(parameters.keep_warm_s),
+        foresight=float(parameters.foresight),
+        wake=float(parameters.wake),
+        gpus=float(scenario.gpus),
+        interval_s=float(scenario.interval_s),
+        throughput=np.array(scenario.throughput),
+        floor=floor,
+        alone=scenario.concurrency / (scenario.throughput * parameters.service_s),
+        rank=rank,
+        order=np.argsort(-rank, kind="stable"),
+    )
 
 
 def _guaranteed(scenario: Scenario, floor: Shares) -> Shares:
     """Raise floors to the minimum shares, shrinking only what lies above them."""
     minimum = float(scenario.min_share.sum())
-    # The paper's minima add up to exactly the pool, and to one float more.
+    # The paper's minima add up to the pool, give or take a rounding.
     if minimum > scenario.gpus * (1.0 + 1e-12):
         raise ConfigError(
             f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where it is "
@@ -206,23 +269,6 @@ def _guaranteed(scenario: Scenario, floor: Shares) -> Shares:
     scale = min(1.0, room / float(above.sum())) if above.any() else 0.0
     raised: Shares = scenario.min_share + scale * above
     return raised
-
-
-def _ration(extra: Shares, room: Shares, constants: _Constants) -> Shares:
-    """Share `room` out by extra·rank, nobody getting more than its `extra` (water-filling).
-
-    In order of falling rank the served in full are a prefix, and the level θ of the others is the
-    largest of (room − extras before k) / (extra·rank from k on) over k: no loop, no sort.
-    """
-    sought = extra[..., constants.order]
-    scaled = sought * constants.rank
-    before = np.cumsum(sought, axis=-1) - sought
-    behind = np.cumsum(scaled[..., ::-1], axis=-1)[..., ::-1]
-    levels = np.where(behind > 0, (room - before) / np.where(behind > 0, behind, 1.0), 0.0)
-    level = np.maximum(levels.max(axis=-1, keepdims=True), 0.0)
-    rationed = np.empty_like(extra)
-    rationed[..., constants.order] = sought * np.minimum(1.0, level * constants.rank)
-    return rationed
 
 
 @functools.cache

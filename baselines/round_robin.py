@@ -41,4 +41,4 @@ class RoundRobin(Allocator):
         n_agents = observation.scenario.n_agents
         turn = np.asarray(observation.decision) // self.quantum % n_agents
         mine = np.arange(n_agents) == turn[..., None]
-        return np.multiply(mine, observation.scenario.gpus, dtype=np.float64)
+        return np.where(mine, observation.scenario.gpus, 0.0)

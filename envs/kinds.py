@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, field, fields
+from dataclasses import MISSING, fields
 from typing import Any, Generic, TypeVar
 
 from . import checks
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError
 
 T = TypeVar("T")
 
@@ -59,9 +59,9 @@ class Kinds(Generic[T]):
         return build(self._known[kind], {k: v for k, v in values.items() if k != "kind"}, at)
 
 
-def nested(kinds: Kinds[Any], **options: Any) -> Any:
-    """Return a dataclass field whose value is built from a mapping by `kinds`."""
-    return field(metadata={"kinds": kinds}, **options)
+def nested(kinds: Kinds[Any]) -> dict[str, Kinds[Any]]:
+    """Return the metadata of a dataclass field whose value `kinds` builds from a mapping."""
+    return {"kinds": kinds}
 
 
 def build(cls: type[T], content: Mapping[str, object], at: str) -> T:
@@ -101,8 +101,3 @@ def prefixed(at: str) -> Iterator[None]:
         yield
     except (ConfigError, TypeError) as error:
         raise type(error)(f"{at}.{error}") from error
-
-
-def suggest(field_name: str, value: object, known: tuple[str, ...], way_out: str) -> ConfigError:
-    """Build the error for a `value` that is not among the `known` ones."""
-    return ConfigError(f"{field_name} got {value!r}{did_you_mean(value, known)}; {way_out}")

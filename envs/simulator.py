@@ -57,6 +57,7 @@ class Simulator:
         self._constants = _agent_constants(scenario)
         self._slots = np.zeros((batch, int(scenario.concurrency.sum())), layout.SLOT)
         self._routing = np.zeros((0, 0))
+        self._raw = np.zeros((scenario.n_agents, N_RAW))
         self._calls = self._tasks = self._task_calls = self._roots = self._delayed = _EMPTY
         self._successors = np.zeros((batch, 1), np.int32)
         self._events = np.zeros(2 * _power_of_two(scenario.n_agents))
@@ -149,10 +150,31 @@ class Simulator:
                 requested,
                 self.shares,
             )
-        if bad >= 0:
-            raise ValueError(
-                f"shares must be finite numbers, got {requested[bad]} for environment {bad}"
-            )
+        self._refuse(bad, requested, "environment")
+
+    def step_flat(self, shares: ArrayLike) -> NDArray[np.float32]:
+        """Step like `step` and return the flat observations, shape (B, N · N_FEATURES)."""
+        if self.graph:
+            self.step(shares)
+            return self.flat(self.observe())
+        requested = self._requested(shares)
+        flat = np.empty((self.batch, self.scenario.n_agents * N_FEATURES), np.float32)
+        bad = kernel.step_flat_independent(
+            self._system,
+            self._constants,
+            self.environments,
+            self.agents,
+            self._calls,
+            self._slots,
+            requested,
+            self.shares,
+            self._raw,
+            self.encoding.scale,
+            self.encoding.constants,
+            flat,
+        )
+        self._refuse(bad, requested, "environment")
+        return flat
 
     def play(self, schedule: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
         """Play environment 0 through a schedule in one compiled call.
@@ -182,10 +204,7 @@ class Simulator:
                 records,
                 history,
             )
-        if bad >= 0:
-            raise ValueError(
-                f"shares must be finite numbers, got {schedule[bad]} for interval {bad}"
-            )
+        self._refuse(bad, schedule, "interval")
         return records, history
 
     def observe(self) -> Observation:
@@ -200,6 +219,21 @@ class Simulator:
                 self._constants, self.environments, self.agents, self._calls, raw
             )
         return Observation(self.scenario, self.environments["decision"].copy(), raw)
+
+    def observe_flat(self, b: int) -> NDArray[np.float32]:
+        """Return environment `b`'s flat observation, shape (N · N_FEATURES,)."""
+        one = slice(b, b + 1)
+        if self.graph:
+            observe, extra = kernel.observe_batch_graph, (self._routing,)
+        else:
+            observe, extra = kernel.observe_batch_independent, ()
+        raw = self._raw[np.newaxis]
+        observe(
+            self._constants, self.environments[one], self.agents[one], self._calls[one], *extra, raw
+        )
+        out = np.empty((1, self.scenario.n_agents * N_FEATURES), np.float32)
+        kernel.encode_batch(raw, self.encoding.scale, self.encoding.constants, out)
+        return out[0]
 
     def flat(self, observation: Observation) -> NDArray[np.float32]:
         """Encode an observation of the batch, shape (B, N · N_FEATURES), in compiled code."""
@@ -258,6 +292,11 @@ class Simulator:
             f"shares must have the shape (environments, agents) = {self.shares.shape}, "
             f"got {requested.shape}"
         )
+
+    @staticmethod
+    def _refuse(bad: int, shares: Floats, where: str) -> None:
+        if bad >= 0:
+            raise ValueError(f"shares must be finite numbers, got {shares[bad]} for {where} {bad}")
 
     def _check(self, tape: Tape) -> None:
         if tape.horizon_s != self.scenario.horizon_s:

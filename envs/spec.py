@@ -156,6 +156,8 @@ class Scenario:
         if not isinstance(self.weights, Weights):
             raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
         self._check_memory()
+        if self.workload is not None:
+            self.workload.check(self)
 
     def _check_memory(self) -> None:
         if self.pool_memory_mb is None:

@@ -46,7 +46,7 @@ def run(
     ] = None,
     json_target: JsonOption = None,
 ) -> None:
-    """Play allocators over the same tapes of a suite, and compare them with static.
+    r"""Play allocators over the same tapes of a suite, and compare them with static.
 
     Every allocator is scored by the scenario's one reward, with its three terms beside it. The
     interval is Student's, at 95 %, of the paired difference to static over the suite's
@@ -70,7 +70,7 @@ def run(
 
 @app.command()
 def paper(json_target: JsonOption = None) -> None:
-    """Reproduce the case of Zhang, Guo and Tan (arXiv 2512.22149) beside their Table II.
+    r"""Reproduce the case of Zhang, Guo and Tan (arXiv 2512.22149) beside their Table II.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def paper(json_target: JsonOption = None) -> None:
 
 @app.command("list")
 def list_(json_target: JsonOption = None) -> None:
-    """Name every allocator, scenario, suite and trace.
+    r"""Name every allocator, scenario, suite and trace.
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def list_(json_target: JsonOption = None) -> None:
 
 @app.command()
 def traces(json_target: JsonOption = None) -> None:
-    """List the real traces: where each is found, or what to do where it is not.
+    r"""List the real traces: where each is found, or what to do where it is not.
 
     Traces are looked for in $SLICEGYM_TRACES, then in the cache folder, then downloaded when a
     suite needs them. A file with a wrong checksum is an error.
@@ -125,7 +125,7 @@ def bench(
     json_target: JsonOption = None,
     quick: Annotated[bool, typer.Option(help="A tenth of the work: a look, not a figure.")] = False,
 ) -> None:
-    """Measure speed on one core, all figures in the same run and on distinct tapes.
+    r"""Measure speed on one core, all figures in the same run and on distinct tapes.
 
     SimPy and Ciw run the same M/M/1 where they are installed (slicegym[bench]), and PPO where
     torch is (slicegym[train]); a figure that cannot be taken is null, with the reason.
@@ -153,7 +153,7 @@ def tune(
         Path | None, typer.Option(help="YAML file to put the scenario's entry into.")
     ] = None,
 ) -> None:
-    """Tune an allocator's parameters by random search on the training split.
+    r"""Tune an allocator's parameters by random search on the training split.
 
     Candidates are drawn from the allocator's own search space; after a few tapes the better
     quarter goes on to four times as many (successive halving). Without --out the entry is printed.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..envs.simulator import Run
+    from ..envs.run import Run
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -194,7 +194,7 @@ def completed(books: Books) -> float:
 
 
 @metric
-def open(books: Books) -> float:  # noqa: A001 - the name of the column
+def open(books: Books) -> float:
     """Tasks still open at the horizon."""
     return int(books.open.sum())
 
@@ -213,8 +213,8 @@ def rejected(books: Books) -> float:
 
 @metric
 def cold_starts(books: Books) -> float:
-    """Loads that were begun."""
-    return int(books.run.cold_starts)
+    """Loads that were begun, by agents whose cold start takes time."""
+    return int(books.run.cold_starts.sum())
 
 
 @metric
@@ -239,7 +239,7 @@ def churn(books: Books) -> float:
 @metric
 def decision_us(books: Books) -> float:
     """Mean time that the allocator took per decision [µs]; NaN for shares given as an array."""
-    return float(books.run.decision_us)
+    return 1e6 * mean(books.run.decision_s)
 
 
 def per_agent(run: Run) -> dict[str, dict[str, float]]:

@@ -14,7 +14,7 @@ from . import metrics
 from .rollout import play
 
 if TYPE_CHECKING:
-    from ..envs.simulator import Run
+    from ..envs.run import Run
     from ..envs.spec import Scenario
     from ..envs.tape import Tape
 
@@ -38,6 +38,7 @@ class PaperMetrics:
         cost_usd: Price of the GPU-seconds billed [$].
         little_latency_s: Mean over agents of mean work in the queue over completions per second
             [s]; NaN where an agent completed nothing.
+        decision_us: Mean time per allocation [µs]; not part of the JSON, which repeats exactly.
     """
 
     queue_latency_s: float
@@ -45,6 +46,7 @@ class PaperMetrics:
     throughput: float
     cost_usd: float
     little_latency_s: float
+    decision_us: float
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,20 @@ def paper_case() -> tuple[Scenario, Tape]:
 def reproduce() -> dict[str, PaperMetrics]:
     """Play the paper's three strategies on its case."""
     scenario, tape = paper_case()
-    return {
-        name: paper_metrics(play(scenario, tape, make_allocator(name))) for name in STRATEGIES
-    }
+    return {name: paper_metrics(play(scenario, tape, make_allocator(name))) for name in STRATEGIES}
 
 
 def paper_metrics(run: Run) -> PaperMetrics:
     """Measure a run as the paper does: by the queues at the ends of its steps."""
-    work = work_left(run)
+    work, books = work_left(run), metrics.Books(run)
     per_agent = queue_latency(run, work).mean(axis=0)
     return PaperMetrics(
         queue_latency_s=float(per_agent.mean()),
         per_agent_s=tuple(float(value) for value in per_agent),
-        throughput=metrics.throughput_calls(metrics.Books(run)),
-        cost_usd=metrics.cost_usd(metrics.Books(run)),
+        throughput=metrics.throughput_calls(books),
+        cost_usd=metrics.cost_usd(books),
         little_latency_s=_little(run, work),
+        decision_us=metrics.decision_us(books),
     )
 
 
@@ -111,7 +112,7 @@ def work_left(run: Run) -> Floats:
 
 
 def queue_latency(run: Run, left: Floats) -> Floats:
-    """Return the paper's latency Q/(T·g), at most 1000 s and so for waiting work at g = 0, (K, N)."""
+    """Return the paper's latency Q/(T·g), at most 1000 s and so for work waiting at g = 0."""
     speed = run.scenario.throughput * np.asarray(run.shares)
     served = np.divide(left, speed, out=np.zeros_like(left), where=speed > 0)
     latency = np.where(speed > 0, served, np.where(left > 0, LATENCY_CAP_S, 0.0))
@@ -129,9 +130,10 @@ def _little(run: Run, left: Floats) -> float:
 
 def as_json(table: dict[str, PaperMetrics]) -> dict[str, dict[str, object]]:
     """Return the table as plain mappings and lists."""
-    return {
-        name: {**asdict(row), "per_agent_s": list(row.per_agent_s)} for name, row in table.items()
-    }
+    content = {name: asdict(row) for name, row in table.items()}
+    for row in content.values():
+        del row["decision_us"]
+    return content
 
 
 def spread(row: PaperMetrics) -> float:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..baselines import Allocator, make_allocator
 from ..envs.errors import ConfigError
-from ..envs.simulator import simulate
+from ..envs.run import simulate
 from . import metrics
 from .suite import Suite
 
 if TYPE_CHECKING:
-    from ..envs.simulator import Run
+    from ..envs.run import Run
     from ..envs.spec import Scenario
     from ..envs.tape import Tape
     from ..envs.workloads.base import Episode

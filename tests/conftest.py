@@ -20,6 +20,7 @@ connect = socket.socket.connect
 def connect_locally(self: socket.socket, address: Any) -> None:
     """Connect as usual on this machine, and nowhere else."""
     if self.family in (socket.AF_INET, socket.AF_INET6) and not is_local(address[0]):
+        self.close()
         pytest.fail(f"a test tried to reach {address[0]}: tests need no network")
     connect(self, address)
 
@@ -44,7 +45,7 @@ def is_absent(trace: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `traces("name", …)`, or `traces` for all of them, whose files are absent."""
+    """Skip tests marked `traces("name")`, or `traces` for all of them, whose files are absent."""
     for item in items:
         for mark in item.iter_markers("traces"):
             absent = [name for name in mark.args or trace_names() if is_absent(name)]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from slicegym.baselines import Allocator, allocator_class, make_allocator, names, register
 from slicegym.baselines.demand import SEARCH_SPACE, DemandParameters, tuned_parameters
 from slicegym.envs.errors import ConfigError, UnknownNameError
@@ -325,9 +326,7 @@ class TestDemand:
 
     def test_a_large_exponent_is_strict_priority(self):
         world = scenario(2)  # ω·T = 1, 1
-        world = Scenario(
-            (Agent("slow", throughput=1.0), Agent("fast", throughput=2.0)), gpus=1.0
-        )
+        world = Scenario((Agent("slow", throughput=1.0), Agent("fast", throughput=2.0)), gpus=1.0)
         observation = with_calls(world, queue=[10, 1], warm=1)
         shares = make_allocator(
             "demand:exponent=50,drain_s=1,floor=0,headroom=0,service_s=1000"

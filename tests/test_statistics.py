@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from slicegym.eval.statistics import block_means, paired_difference, t_interval
 
 

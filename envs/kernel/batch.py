@@ -6,7 +6,17 @@ from .compile import compiled
 from .graph import open_graph, step_graph
 from .independent import open_independent, step_independent
 from .observe import encode, observe_graph, observe_independent
+from .prefetch import prefetch
 from .service import record_interval
+
+
+@compiled
+def near_cursors(agents, calls):
+    """Bring the calls near that the next environment of the batch will touch first."""
+    start, size = calls.ctypes.data, calls.itemsize
+    for i in range(len(agents)):
+        prefetch(start + agents[i].next_arrival * size)
+        prefetch(start + agents[i].next_start * size)
 
 
 @compiled
@@ -39,6 +49,44 @@ def step_batch_independent(
         )
         if not valid:
             return b
+    return -1
+
+
+@compiled
+def step_flat_independent(
+    system,
+    constants,
+    environments,
+    agents,
+    calls,
+    slots,
+    requested,
+    shares,
+    raw,
+    scale,
+    scaled_constants,
+    flat,
+):
+    """Step the batch and write its flat observations, shape (B, N · N_FEATURES), in one call."""
+    for b in range(len(environments)):
+        if b + 1 < len(environments):
+            near_cursors(agents[b + 1], calls[b + 1])
+        environment = environments[b]
+        if not environment.done:
+            valid = step_independent(
+                system[0],
+                constants,
+                environment,
+                agents[b],
+                calls[b],
+                slots[b],
+                requested[b],
+                shares[b],
+            )
+            if not valid:
+                return b
+        observe_independent(constants, environment, agents[b], calls[b], raw)
+        encode(raw, scale, scaled_constants, flat[b])
     return -1
 
 

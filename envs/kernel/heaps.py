@@ -28,15 +28,20 @@ def push_slot(slots, base, size, finish, call):
 @compiled
 def pop_slot(slots, base, size):
     """Remove the first call of the heap of `size` slots at `base`."""
-    last = size - 1
-    finish, call = slots[base + last].finish, slots[base + last].call
+    last = base + size - 1
+    replace_slot(slots, base, size - 1, slots[last].finish, slots[last].call)
+
+
+@compiled
+def replace_slot(slots, base, size, finish, call):
+    """Put another call in place of the first of the heap of `size` slots at `base`."""
     hole = 0
     while True:
         child = 2 * hole + 1
-        if child >= last:
+        if child >= size:
             break
         right = child + 1
-        if right < last and _finishes_before(
+        if right < size and _finishes_before(
             slots, base + right, slots[base + child].finish, slots[base + child].call
         ):
             child = right

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 from .compile import compiled
+from .heaps import pop_slot, push_slot, replace_slot
 from .layout import REJECTED_MARK
 from .lifecycle import decide, make_feasible
 from .service import (
     begin_interval,
     charge_horizon,
-    complete_first,
     finish_interval,
-    start_call,
     update_rates,
     work_in_service,
 )
@@ -66,7 +65,7 @@ def _serve_agent(constants, agent, calls, slots, t1, last):
         agent.next_arrival = cursor
     elif agent.next_arrival < agent.last_call:
         _release_limited(constants, agent, calls, slots, t1, last)
-    if agent.rate > 0.0:
+    if agent.rate > 0.0 and agent.waiting + agent.in_service > 0:
         if constants.concurrency == 1 and constants.queue_limit < 0:
             _serve_single(agent, calls, slots[constants.first_server], t1)
         else:
@@ -147,26 +146,48 @@ def _release(constants, agent, calls, t1, can_start):
 def _serve(constants, agent, calls, slots, until, t1):
     """Play completions and starts up to and including `until`; none starts at t1."""
     base = constants.first_server
-    while agent.waiting > 0:
-        call = agent.next_start
+    in_service, waiting, call = agent.in_service, agent.waiting, agent.next_start
+    started, completed, completions = agent.started, agent.completed, 0
+    while waiting > 0:
         while calls[call].started == REJECTED_MARK:
             call += 1
         now = max(calls[call].release, agent.active_from)
-        if agent.in_service == constants.concurrency:
-            finish = slots[base].finish
-            if finish > until or finish >= t1:
-                break
-            complete_first(agent, calls, slots, base, t1)
-            agent.open_tasks -= 1
-            now = max(now, finish)
+        full = in_service == constants.concurrency
+        if full:
+            now = max(now, slots[base].finish)
         if now > until or now >= t1:
             break
-        start_call(agent, calls, slots, base, call, now, t1)
-        agent.waiting -= 1
-        agent.next_start = call + 1
-    while agent.in_service > 0 and slots[base].finish <= until:
-        complete_first(agent, calls, slots, base, t1)
-        agent.open_tasks -= 1
+        calls[call].started = now
+        started += t1 - now
+        finish = now + calls[call].work / agent.rate
+        if full:
+            completed += _complete(agent, calls, slots[base], t1)
+            completions += 1
+            replace_slot(slots, base, in_service, finish, call)
+        else:
+            push_slot(slots, base, in_service, finish, call)
+            in_service += 1
+        waiting -= 1
+        call += 1
+    while in_service > 0 and slots[base].finish <= until:
+        completed += _complete(agent, calls, slots[base], t1)
+        completions += 1
+        pop_slot(slots, base, in_service)
+        in_service -= 1
+    agent.in_service = in_service
+    agent.waiting = waiting
+    agent.next_start = call
+    agent.started = started
+    agent.completed = completed
+    agent.completions += completions
+    agent.open_tasks -= completions
+
+
+@compiled
+def _complete(agent, calls, server, t1):
+    calls[server.call].completed = server.finish
+    agent.last_completion = server.finish
+    return t1 - server.finish
 
 
 @compiled

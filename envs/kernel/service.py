@@ -29,7 +29,7 @@ def begin_interval(constants, agents, slots, t0, t1):
         rate = 0.0
         if agent.active_from < t1:
             rate = constants[i].throughput * agent.share / constants[i].concurrency
-        if rate != agent.rate or agent.active_from != t0:
+        if rate != agent.rate or (rate > 0.0 and agent.active_from != t0):
             _rebase(agent, slots, constants[i].first_server, rate, t0)
 
 

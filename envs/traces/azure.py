@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError, TraceError
-from .calls import FORMATS, TraceCalls, bad_line, gpu_seconds, numbered_lines, require_sorted
+from .calls import (
+    FORMATS,
+    Floats,
+    TraceCalls,
+    bad_line,
+    gpu_seconds,
+    numbered_lines,
+    require_sorted,
+)
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 EXAMPLE = "2023-11-16 18:17:03.9799600,4808,10"
@@ -30,13 +38,13 @@ class Azure:
 
     def __post_init__(self) -> None:
         if not isinstance(self.t0, str):
-            raise TypeError(f't0 must be a quoted string such as "2023-11-16 18:17:00", got {self.t0!r}')
+            raise TypeError(f"t0 must be a quoted string such as {EXAMPLE[:19]!r}, got {self.t0!r}")
         try:
             valid = re.fullmatch(TIME, self.t0) and np.datetime64(self.t0, "ns")
         except ValueError:
             valid = None
         if not valid:
-            raise ConfigError(f"t0 must be a time such as '2023-11-16 18:17:00', got {self.t0!r}")
+            raise ConfigError(f"t0 must be a time such as {EXAMPLE[:19]!r}, got {self.t0!r}")
 
     def read(self, data: bytes, source: str) -> TraceCalls:
         """Read a whole file; times count from `t0`."""
@@ -63,14 +71,15 @@ def _row(line: str, number: int, source: str) -> tuple[str, int, int]:
     return match[1], tokens_in, tokens_out
 
 
-def _seconds(stamps: tuple[str, ...], t0: str, source: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _seconds(stamps: tuple[str, ...], t0: str, source: str) -> Floats:
     """Convert times to seconds since t0; through integers, so that all 7 decimals survive."""
     try:
         times = np.array(stamps, dtype="datetime64[ns]")
     except ValueError:
         number, stamp = next((i, s) for i, s in enumerate(stamps, 2) if not _is_time(s))
         raise bad_line(source, number, "the time must exist", stamp) from None
-    return (times - np.datetime64(t0, "ns")).astype(np.int64) / 1e9
+    seconds: Floats = (times - np.datetime64(t0, "ns")).astype(np.int64) / 1e9
+    return seconds
 
 
 def _is_time(stamp: str) -> bool:

@@ -26,8 +26,8 @@ class TraceCalls:
 
     Attributes:
         arrival_s: Arrival on the trace's clock, sorted, shape (calls,) [s]; may be negative.
-        work: Work of each call, shape (calls,), in any unit: GPU-seconds where it comes from tokens.
-        agent: Name of each call's agent, shape (calls,) of str; `None` where the trace has one agent.
+        work: Work of each call, shape (calls,), in any unit; from tokens, in GPU-seconds.
+        agent: Name of each call's agent, shape (calls,) of str; `None` where the trace has one.
         in_calls: Whether `work` is in mean calls already and is not to be normalised.
     """
 
@@ -77,8 +77,8 @@ def numbered_lines(data: bytes, source: str) -> Iterator[tuple[int, str]]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise bad_line(source, line, "must be UTF-8 text", data[error.start : error.end]) from None
+        at = data[: error.start].count(b"\n") + 1
+        raise bad_line(source, at, "must be UTF-8 text", data[error.start : error.end]) from None
     if not text.strip():
         raise TraceError(f"{source} must hold calls, but it is empty; fetch or export it again")
     lines = text.split("\n")

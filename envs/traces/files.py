@@ -101,9 +101,9 @@ def unpack(data: bytes, path: Path, max_bytes: int) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             return file.read(max_bytes + 1)
     except EOFError:
-        raise TraceError(f"{path} must be a whole gzip file, but it ends early; fetch it again") from None
+        raise TraceError(f"{path} must be whole, but ends early; fetch it again") from None
     except (OSError, zlib.error) as error:
-        raise TraceError(f"{path} must be a gzip file ({error}); fetch it again or unpack it") from None
+        raise TraceError(f"{path} must be a gzip file ({error}); fetch it again") from None
 
 
 def _check(spec: TraceSpec, data: bytes, source: str, way_out: str) -> None:
@@ -138,7 +138,7 @@ def download(spec: TraceSpec) -> Path:
         raise TraceError(
             f"cannot write {folder / spec.file}: {error.strerror or error}; set ${CACHE_VARIABLE} "
             "to a folder that can be written"
-        ) from error
+        ) from None
 
 
 def _fetch(spec: TraceSpec, url: str) -> bytes:
@@ -157,7 +157,7 @@ def _fetch(spec: TraceSpec, url: str) -> bytes:
         raise TraceError(
             f"{_absent(spec)}, and {url} could not be fetched ({reason or type(error).__name__}); "
             f"download it elsewhere and save it as {folders(spec)[0] / spec.file}"
-        ) from error
+        ) from None
     return bytes(data)
 
 

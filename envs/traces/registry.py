@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 # The module, not its names: it imports the workloads, which import this file.
@@ -46,7 +47,7 @@ class TraceSpec:
 
     name: str
     title: str
-    format: Format = nested(FORMATS)
+    format: Format = field(metadata=nested(FORMATS))
     file: str
     splits: tuple[tuple[str, Window], ...]
     clock: str
@@ -87,9 +88,7 @@ class TraceSpec:
         """Address that the file is downloaded from, if there is one."""
         if self.repository is None:
             return None
-        return RAW_ADDRESS.format(
-            repository=self.repository, commit=self.commit, path=self.path
-        )
+        return RAW_ADDRESS.format(repository=self.repository, commit=self.commit, path=self.path)
 
     @property
     def max_bytes(self) -> int:
@@ -123,10 +122,12 @@ def load_spec(name: str) -> TraceSpec:
         return _shipped_spec(name)
     path = Path(name)
     try:
-        changed = path.stat().st_mtime_ns
+        status = path.stat()
     except OSError as error:
         raise ConfigError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
-    return _own_spec(str(path.absolute()), changed)
+    if status.st_size > MAX_BYTES:
+        raise ConfigError(f"{path} must hold at most {MAX_BYTES} bytes, got {status.st_size}")
+    return _own_spec(str(path.absolute()), status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
@@ -146,17 +147,20 @@ def _own_spec(path: str, changed: int) -> TraceSpec:
     if not span[0] < span[1]:
         raise TraceError(f"{path} must span some time, got calls at {span[0]:g} s alone; add calls")
     edges = [float(span[0] + part * (span[1] - span[0])) for part in (0.0, 0.6, 0.8, 1.0)]
-    splits = zip(SPLITS, zip(edges, edges[1:], strict=False), strict=True)
+    splits = zip(SPLITS, pairwise(edges), strict=True)
     folder = str(where.parent)
     return TraceSpec(
-        name=path, title=where.name, format=Table(), file=where.name, splits=tuple(splits),
-        clock=path, folder=folder,
+        name=path,
+        title=where.name,
+        format=Table(),
+        file=where.name,
+        splits=tuple(splits),
+        clock=path,
+        folder=folder,
     )
 
 
-def parse_spec(
-    content: Mapping[str, object], *, name: str, folder: str | None = None
-) -> TraceSpec:
+def parse_spec(content: Mapping[str, object], *, name: str, folder: str | None = None) -> TraceSpec:
     """Build a trace's spec from the mapping of its YAML file."""
     at = f"trace {name}"
     for key in ("name", "folder"):
@@ -174,7 +178,7 @@ def parse_splits(content: object, at: str) -> tuple[tuple[str, Window], ...]:
     checks.keys(at, given, SPLITS, SPLITS)
     windows = {split: _window(given[split], f"{at}.{split}") for split in SPLITS}
     ordered = sorted(windows.items(), key=lambda item: item[1])
-    for (first, (_, end)), (second, (start, _)) in zip(ordered, ordered[1:], strict=False):
+    for (first, (_, end)), (second, (start, _)) in pairwise(ordered):
         if start < end:
             raise ConfigError(
                 f"{at}.{second} must not overlap {first}, which ends at {end:g} s, got a start at "

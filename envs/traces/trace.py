@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import TraceError
 from .calls import Floats, TraceCalls
@@ -34,17 +36,21 @@ class Trace:
     mean_gpu_s: float
     agent: NDArray[np.str_] | None = None
 
+    @cached_property
+    def agent_names(self) -> tuple[str, ...]:
+        """Names of the agents in the trace, sorted; none where it does not tell them apart."""
+        return () if self.agent is None else tuple(np.unique(self.agent).tolist())
+
     def of(self, agent: str) -> Trace:
         """Return the calls of one agent alone.
 
         Raises:
             TraceError: The trace names no agents, or not this one.
         """
-        names = () if self.agent is None else tuple(np.unique(self.agent).tolist())
-        if self.agent is None or agent not in names:
+        if self.agent is None or agent not in self.agent_names:
             raise TraceError(
                 f"trace {self.spec.name} must hold calls of agent {agent!r}, got those of "
-                f"{', '.join(names) or 'one unnamed agent'}; leave `agent` out or name another"
+                f"{', '.join(self.agent_names) or 'one unnamed agent'}; name another or none"
             )
         mine = self.agent == agent
         arrival, work = self.arrival_s[mine], self.work[mine]
@@ -130,8 +136,8 @@ def build_trace(spec: TraceSpec, calls: TraceCalls) -> Trace:
     inside = (calls.arrival_s >= start) & (calls.arrival_s < end)
     if not inside.any():
         raise TraceError(
-            f"trace {spec.name}: the training window {start:g}–{end:g} s must hold calls, got none; "
-            f"its calls lie in {calls.arrival_s[0]:g}–{calls.arrival_s[-1]:g} s of the clock"
+            f"trace {spec.name}: the training window {start:g}–{end:g} s must hold calls, got "
+            f"none; its calls lie in {calls.arrival_s[0]:g}–{calls.arrival_s[-1]:g} s of the clock"
         )
     mean = 1.0 if calls.in_calls else float(calls.work[inside].mean())
     arrival, work = _read_only(calls.arrival_s.copy(), calls.work / mean)

@@ -104,6 +104,8 @@ class Workload(ABC):
     """
 
     suite_episodes: int = 16
+    # Whether tapes may hold tasks of several calls; the simulator then takes its general path.
+    has_graphs: ClassVar[bool] = False
 
     @property
     def is_random(self) -> bool:

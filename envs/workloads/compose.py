@@ -114,15 +114,15 @@ class Streams(Workload):
         indices = self._indices(scenario)
         horizon_s = float(scenario.horizon_s)
         begin = starts(self._windows(episode.split), episode, horizon_s)
-        agents, works, releases = [], [], []
-        for agent, stream, key in self._parts:
-            rng = keyed(episode.seed, key)
-            start_s = begin.get(stream.clock, 0.0) if stream.clock else 0.0
-            release, work = stream.arrivals(rng, start_s, horizon_s)
-            agents.append(np.full(release.size, indices[agent], dtype=np.int32))
+        releases, works = [np.empty(0)], [np.empty(0)]
+        for _, stream, key in self._parts:
+            start_s = 0.0 if stream.clock is None else begin[stream.clock]
+            release, work = stream.arrivals(keyed(episode.seed, key), start_s, horizon_s)
             releases.append(release)
             works.append(work)
-        return Tape.independent(_join(agents, np.int32), _join(works), _join(releases), horizon_s)
+        owners = np.array([0, *(indices[part.agent] for part in self._parts)], dtype=np.int32)
+        agent = np.repeat(owners, [release.size for release in releases])
+        return Tape.independent(agent, np.concatenate(works), np.concatenate(releases), horizon_s)
 
     def suite(self, scenario: Scenario, split: str) -> tuple[Episode, ...]:
         """Return the split's episodes: blocks of its windows, or its first seeds without traces.
@@ -148,7 +148,3 @@ def _build(entry: object, at: str) -> tuple[Stream, ...]:
     if isinstance(entry, list):
         return tuple(STREAMS.build(stream, f"{at}[{i}]") for i, stream in enumerate(entry))
     return (STREAMS.build(entry, at),)
-
-
-def _join(arrays: list[np.ndarray], dtype: type = np.float64) -> np.ndarray:
-    return np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype)

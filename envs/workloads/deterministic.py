@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,14 +23,14 @@ class Deterministic(Synthetic):
 
     Attributes:
         rate: Calls per second [1/s].
-        batch_s: Without it call k comes at k/rate. With it the calls of `[k·batch_s, (k+1)·batch_s)`
-            come together at k·batch_s [s]: the paper's arrivals "per step".
+        batch_s: Without it call k comes at k/rate. With it the calls of each `batch_s` seconds
+            come together at their start [s]: the paper's arrivals "per step".
         work: Work of the calls.
     """
 
     rate: float
     batch_s: float | None = None
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         checks.number("rate", self.rate, at_least=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Diurnal(Synthetic):
     amplitude: float
     period_s: float
     phase: float | None = None
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         checks.number("rate", self.rate, at_least=0)

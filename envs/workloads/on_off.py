@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from .. import checks
 from ..errors import ConfigError
 from ..kinds import nested
 from .base import STREAMS, Floats, Synthetic
+from .compiled import on_off_periods
 from .poisson import piecewise_times
 from .work import WORK, Constant, Work
 
@@ -37,7 +38,7 @@ class OnOff(Synthetic):
     mean_on_s: float
     mean_off_s: float
     rate_off: float = 0.0
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         if isinstance(self.rate_on, (list, tuple)):
@@ -57,29 +58,36 @@ class OnOff(Synthetic):
         self, rng: np.random.Generator, start_s: float, horizon_s: float
     ) -> tuple[Floats, Floats]:
         """Return release times [s] and work, both (calls,)."""
-        first = int(rng.random() * (self.mean_on_s + self.mean_off_s) >= self.mean_on_s)
-        edges = self._edges(rng, first, horizon_s)
-        rates = np.full(edges.size - 1, float(self.rate_off))
-        rates[first::2] = self._burst_rates(rng, rates[first::2].size)
-        release = piecewise_times(rng, edges, rates, horizon_s)
+        edges, expected = self._periods(rng, horizon_s)
+        release = piecewise_times(rng, edges, expected, horizon_s)
         return release, self.work.draw(rng, release.size)
 
-    def _edges(self, rng: np.random.Generator, first: int, horizon_s: float) -> Floats:
-        """Draw the ends of the periods up to the horizon; period 0 is off where `first` is 1."""
-        cycle = self.mean_on_s + self.mean_off_s
-        pairs = math.ceil(horizon_s / cycle + 4 * math.sqrt(horizon_s / cycle)) + 2
-        edges = np.zeros(1)
-        while edges[-1] < horizon_s:  # almost always once
-            lengths = rng.standard_exponential(2 * pairs)
-            lengths[first::2] *= self.mean_on_s
-            lengths[1 - first :: 2] *= self.mean_off_s
-            edges = np.concatenate((edges, edges[-1] + np.cumsum(lengths)))
-        return edges
+    def _periods(self, rng: np.random.Generator, horizon_s: float) -> tuple[Floats, Floats]:
+        """Draw the ends of the periods and the expected calls up to each, both (periods + 1,)."""
+        cycles = horizon_s / (self.mean_on_s + self.mean_off_s)
+        periods = math.ceil(2 * cycles + 6 * math.sqrt(cycles)) + 4
+        low, high = self._rates
+        units = rng.standard_exponential(2 * periods + 1)
+        while True:  # almost always once
+            edges, expected = np.empty((2, units.size // 2 + 1))
+            filled = on_off_periods(
+                units,
+                self.mean_on_s,
+                self.mean_off_s,
+                low,
+                high,
+                self.rate_off,
+                horizon_s,
+                edges,
+                expected,
+            )
+            if filled >= 0:
+                return edges[: filled + 1], expected[: filled + 1]
+            units = np.concatenate((units, rng.standard_exponential(2 * periods)))
 
-    def _burst_rates(self, rng: np.random.Generator, bursts: int) -> Floats | float:
-        if isinstance(self.rate_on, tuple):
-            return rng.uniform(*self.rate_on, size=bursts)
-        return self.rate_on
+    @property
+    def _rates(self) -> tuple[float, float]:
+        return self.rate_on if isinstance(self.rate_on, tuple) else (self.rate_on, self.rate_on)
 
 
 def _range(name: str, values: tuple[object, ...]) -> tuple[float, float]:

@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import checks
 from ..kinds import nested
 from .base import STREAMS, Floats, Synthetic
+from .compiled import sorted_times
 from .work import WORK, Constant, Work
 
 
-def poisson_times(rng: np.random.Generator, rate: float, horizon_s: float) -> Floats:
-    """Draw a Poisson process on [0, horizon_s): given their number, the times are uniform."""
-    times = rng.random(rng.poisson(rate * horizon_s))
-    times.sort()
-    times *= horizon_s
-    return times
-
-
 def piecewise_times(
-    rng: np.random.Generator, edges: Floats, rates: Floats, horizon_s: float
+    rng: np.random.Generator, edges: Floats, expected: Floats, horizon_s: float
 ) -> Floats:
-    """Draw a Poisson process whose rate is `rates[j]` on `[edges[j], edges[j+1])`.
+    """Draw a Poisson process whose rate is constant between edges.
 
     Args:
         rng: Generator.
-        edges: Increasing, from 0 to at least the horizon, shape (pieces + 1,) [s].
-        rates: At least 0, shape (pieces,) [1/s].
-        horizon_s: Edges beyond it are cut [s].
+        edges: Increasing from 0 to the horizon, shape (pieces + 1,) [s].
+        expected: Expected calls up to each edge, shape (pieces + 1,).
+        horizon_s: The last edge [s].
 
     Returns:
-        Sorted times in [0, horizon_s), shape (calls,).
+        Sorted times in [0, horizon_s), shape (calls,) [s].
     """
-    edges = np.minimum(edges, horizon_s)
-    expected = np.zeros(edges.size)
-    np.cumsum(rates * (edges[1:] - edges[:-1]), out=expected[1:])
-    # Time change: the process has rate 1 on the axis of its expected count.
-    counts = rng.random(rng.poisson(expected[-1]))
-    counts.sort()
-    counts *= expected[-1]
-    times = np.interp(counts, expected, edges)
-    return times if not times.size or times[-1] < horizon_s else _clip(times, horizon_s)
+    n = rng.poisson(expected[-1])
+    if not n:
+        return np.empty(0)
+    times: Floats = sorted_times(rng.standard_exponential(n + 1), edges, expected, horizon_s)
+    return times
 
 
-def _clip(times: Floats, horizon_s: float) -> Floats:
-    """Move times that rounding put on the horizon to just before it."""
-    return np.minimum(times, math.nextafter(horizon_s, 0.0))
+def poisson_times(rng: np.random.Generator, rate: float, horizon_s: float) -> Floats:
+    """Draw a Poisson process of constant rate; sorted times in [0, horizon_s), (calls,) [s]."""
+    edges, expected = np.array(((0.0, horizon_s), (0.0, rate * horizon_s)))
+    return piecewise_times(rng, edges, expected, horizon_s)
 
 
 @STREAMS("poisson")
@@ -62,7 +51,7 @@ class Poisson(Synthetic):
     """
 
     rate: float
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         checks.number("rate", self.rate, at_least=0)

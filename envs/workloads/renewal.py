@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -38,7 +38,7 @@ class Renewal(Synthetic):
     rate: float
     cv: float
     family: str = "gamma"
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         checks.number("rate", self.rate, at_least=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -31,7 +31,7 @@ class Replay:
 
     trace: str
     agent: str | None = None
-    work: Work | None = nested(WORK, default=None)
+    work: Work | None = field(default=None, metadata=nested(WORK))
 
     is_random: ClassVar[bool] = True  # training starts anywhere in the window
 

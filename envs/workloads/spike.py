@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Spike(Synthetic):
     multiplier: float
     begin_s: float
     end_s: float
-    work: Work = nested(WORK, default=Constant())
+    work: Work = field(default=Constant(), metadata=nested(WORK))
 
     def __post_init__(self) -> None:
         checks.number("rate", self.rate, at_least=0)
@@ -39,7 +39,9 @@ class Spike(Synthetic):
         checks.number("begin_s", self.begin_s, at_least=0)
         checks.number("end_s", self.end_s)
         if not self.end_s > self.begin_s:
-            raise ConfigError(f"end_s must lie after begin_s = {self.begin_s:g}, got {self.end_s:g}")
+            raise ConfigError(
+                f"end_s must lie after begin_s = {self.begin_s:g}, got {self.end_s:g}"
+            )
 
     def mean_rate(self, horizon_s: float) -> float:
         """Expected calls per second [1/s]."""
@@ -50,7 +52,8 @@ class Spike(Synthetic):
         self, rng: np.random.Generator, start_s: float, horizon_s: float
     ) -> tuple[Floats, Floats]:
         """Return release times [s] and work, both (calls,)."""
-        edges = np.array([0.0, self.begin_s, self.end_s, max(self.end_s, horizon_s)])
-        rates = np.array([self.rate, self.rate * self.multiplier, self.rate])
-        release = piecewise_times(rng, edges, rates, horizon_s)
+        edges = np.minimum((0.0, self.begin_s, self.end_s, np.inf), horizon_s)
+        rates = np.array((self.rate, self.rate * self.multiplier, self.rate))
+        expected = np.concatenate(((0.0,), np.cumsum(rates * np.diff(edges))))
+        release = piecewise_times(rng, edges, expected, horizon_s)
         return release, self.work.draw(rng, release.size)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .. import checks
 from ..errors import TraceError, did_you_mean
 from ..traces import load_trace
@@ -53,18 +51,17 @@ class Table(Workload):
         return self._streams(scenario).suite(scenario, split)
 
     def _streams(self, scenario: Scenario) -> Streams:
-        present = load_trace(self.trace).agent
-        if present is None:
+        present = load_trace(self.trace).agent_names
+        if not present:
             raise TraceError(f"trace {self.trace} must name the agent of every call; use `replay`")
         known = scenario.agent_names
-        names = tuple(np.unique(present).tolist())
-        for name in names:
+        for name in present:
             if name not in known:
                 raise TraceError(
                     f"{self.trace} must hold calls of the scenario's agents, got {name!r}"
                     f"{did_you_mean(name, known)}"
                 )
-        return _replays(self.trace, known, names)
+        return _replays(self.trace, known, present)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ from .case import Call, Case
 
 # What an allocator sees of each agent, under the names of `Observation` and of `plain.Snapshot`.
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
-CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
+CLOCKS = ("oldest_wait_s", "ready_in_s", "pause_left_s")
 SEEN = (*COUNTS, *CLOCKS)
 
 
@@ -25,8 +25,8 @@ SEEN = (*COUNTS, *CLOCKS)
 class Outcome:
     """What one episode showed, whoever played it.
 
-    Arrays over calls, over (intervals, agents), or over intervals; `seen` holds arrays over
-    (decisions, agents) of what was observed at each decision.
+    Arrays over calls, over (intervals, agents), over intervals, or (cold starts) over agents;
+    `seen` holds arrays over (decisions, agents) of what was observed at each decision.
     """
 
     released_at: np.ndarray
@@ -40,7 +40,7 @@ class Outcome:
     cost_term: np.ndarray
     idle_term: np.ndarray
     rewards: np.ndarray
-    cold_starts: int
+    cold_starts: np.ndarray
     seen: dict[str, np.ndarray]
 
 
@@ -77,7 +77,7 @@ def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
         for key in SEEN
     }
     values = {f.name: np.array(getattr(run, f.name)) for f in fields(Outcome) if f.name != "seen"}
-    return Outcome(**{**values, "cold_starts": run.cold_starts, "seen": seen})
+    return Outcome(**values, seen=seen)
 
 
 def by_kernel(case: Case, horizon_charge: bool = True, **options: Any) -> Outcome:
@@ -95,14 +95,16 @@ def by_general_path(case: Case, horizon_charge: bool = True) -> Outcome:
 def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
     """The package's own run as an outcome."""
     return Outcome(
-        **{name: np.array(getattr(run, name)) for name in (*TIMES, "rejected", "shares")},
+        **{
+            name: np.array(getattr(run, name))
+            for name in (*TIMES, "rejected", "shares", "cold_starts")
+        },
         billed=np.array(run.records["billed"]),
         busy=np.array(run.records["busy"]),
         latency_term=np.array(run.latency_term),
         cost_term=np.array(run.cost_term),
         idle_term=np.array(run.idle_term),
         rewards=np.array(run.rewards),
-        cold_starts=run.cold_starts,
         seen=seen,
     )
 
@@ -121,7 +123,7 @@ def assert_agree(one: Outcome, other: Outcome, tolerance: float) -> None:
     Amounts are sums of products in another order, so that they get 1e-9 at least.
     """
     np.testing.assert_array_equal(one.rejected, other.rejected, "rejected")
-    assert one.cold_starts == other.cold_starts
+    np.testing.assert_array_equal(one.cold_starts, other.cold_starts, "cold starts")
     for name in TIMES:
         a, b = getattr(one, name), getattr(other, name)
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)

@@ -36,6 +36,7 @@ class Agent:
     arrivals: int = 0
     completions: int = 0
     rejections: int = 0
+    cold_starts: int = 0
 
     @property
     def works(self) -> bool:
@@ -90,6 +91,9 @@ class Snapshot:
     completions: int
     rejected: int
     oldest_wait_s: float
+    """How long the first waiting call has waited; 0 where none waits."""
     ready_in_s: float
+    """Until it could serve: 0 warm, the rest of a load, or a whole cold start."""
     keep_alive_left_s: float
+    """How long it stays warm without a share; 0 where it is not warm."""
     pause_left_s: float

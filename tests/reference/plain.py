@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .case import Case, number_of_intervals
 from .parts import Snapshot
@@ -27,7 +27,7 @@ class PlainRun:
     cost_term: list[float]
     idle_term: list[float]
     rewards: list[float]
-    cold_starts: int
+    cold_starts: list[int]
     opened_at: list[float]
     closed_at: list[float]
     task_weight: list[float]
@@ -48,7 +48,7 @@ def play(case: Case, horizon_charge: bool = True) -> PlainRun:
     """Plays one episode from the first decision to the horizon."""
     scenario, world = case.scenario, World(case)
     n = number_of_intervals(scenario)
-    run = PlainRun([], [], [], [], [], [], [], [], [], [], [], [], 0, [], [], [], [])
+    run = PlainRun(*([] for _ in fields(PlainRun)))
     for k in range(n):
         start = k * scenario.interval_s
         end = (k + 1) * scenario.interval_s if k < n - 1 else scenario.horizon_s
@@ -96,7 +96,7 @@ def fill(run: PlainRun, world: World) -> PlainRun:
     run.started_at = [job.started for job in world.jobs]
     run.completed_at = [job.completed for job in world.jobs]
     run.rejected = [job.rejected for job in world.jobs]
-    run.cold_starts = world.cold_starts
+    run.cold_starts = [agent.cold_starts for agent in world.agents]
     run.opened_at, run.closed_at = world.opened, world.closed
     run.task_weight, run.task_rejected = world.weight, world.task_rejected
     return run

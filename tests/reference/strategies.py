@@ -33,7 +33,7 @@ class Options:
     limits: bool = True
     memory: bool = True
     pauses: bool = True
-    max_tasks: int = 12
+    max_tasks: int = 20
 
 
 class Exact:
@@ -45,12 +45,15 @@ class Exact:
         self.gpus = rng.choice([1.0, 1.0, 2.0])
         self.quantum = rng.choice([2.0**-6, 2.0**-6, 0.125, 0.25]) * self.gpus
         self.concurrency = rng.choice([[1], [1, 2, 4]])
+        self.nothing = rng.choice([0.0, 0.1, 0.4])
+        # A coarse grid makes ties the rule: completions, ends and releases on decisions.
+        self.grid = rng.choice([1.0, 0.5, 0.25]) * self.interval
 
     def throughput(self) -> float:
-        return self.rng.choice([2.0, 4.0, 8.0, 16.0])
+        return self.rng.choice([1.0, 2.0, 4.0]) / self.interval
 
     def duration(self) -> float:
-        return self.rng.choice([0.0, 0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 2.0])
+        return self.rng.choice([0.0, 0.0, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0]) * self.grid
 
     def footprint(self) -> float | None:
         return self.rng.choice([None, 0.0, 0.125, 0.5])
@@ -60,11 +63,11 @@ class Exact:
         return self.rng.choice([0.0, 0.0, self.interval / 2, self.interval / 4])
 
     def work(self) -> float:
-        return self.rng.choice([0.125, 0.25, 0.5, 0.5, 1.0, 1.0, 1.5, 2.0])
+        return self.rng.choice([0.125, 0.25, 0.5, 0.5, 1.0, 1.0, 1.0, 1.5, 2.0])
 
     def time(self, horizon: float) -> float:
-        """Release times on eighths of a second; the horizon itself is among them."""
-        return self.rng.randint(0, int(horizon * 8)) / 8
+        """Release times on the grid; the horizon itself may be among them."""
+        return self.rng.randint(0, int(horizon / self.grid)) * self.grid
 
     def shares(self, n: int) -> list[float]:
         """A request whose feasible shares are zero or powers of two.
@@ -80,7 +83,9 @@ class Exact:
         over = self.rng.choice([1.0, 1.0, 2.0, 4.0])
         nothing = [0.0, 0.0, -0.5, self.quantum / 2]
         if over == 1.0:
-            parts = [p if self.rng.random() < 0.75 else self.rng.choice(nothing) for p in parts]
+            parts = [
+                p if self.rng.random() >= self.nothing else self.rng.choice(nothing) for p in parts
+            ]
         request = [over * p for p in parts]
         request += [self.rng.choice(nothing) for _ in range(n - len(parts))]
         self.rng.shuffle(request)
@@ -96,6 +101,7 @@ class Rough:
         self.gpus = rng.choice([1.0, rng.uniform(0.5, 8.0)])
         self.quantum = rng.choice([1e-3, 0.05, 0.2]) * self.gpus
         self.concurrency = [1, 2, 3, 4]
+        self.nothing = rng.choice([0.0, 0.1, 0.4])
 
     def throughput(self) -> float:
         return self.rng.uniform(1.0, 20.0) / self.gpus
@@ -127,7 +133,7 @@ class Rough:
         nothing = [0.0, 0.0, -self.rng.random(), self.quantum * self.rng.uniform(0.0, 0.99)]
         return [
             self.rng.uniform(self.quantum, scale)
-            if self.rng.random() < 0.75
+            if self.rng.random() >= self.nothing
             else self.rng.choice(nothing)
             for _ in range(n)
         ]
@@ -139,7 +145,7 @@ Numbers = Exact | Rough
 def build(numbers: Numbers, options: Options) -> Case:
     """One instance of a family."""
     rng = numbers.rng
-    n = rng.randint(1, 4)
+    n = rng.choice([1, 1, 2, 3, 4])
     k = rng.randint(1, 12)
     scenario = Scenario(
         agents=tuple(_agent(numbers, options, i) for i in range(n)),
@@ -154,9 +160,10 @@ def build(numbers: Numbers, options: Options) -> Case:
         reference_latency_s=rng.choice([1.0, 4.0]),
         weights=rng.choice([Weights(), Weights(latency=2.0, cost=0.5, idle=0.25)]),
     )
+    steadiness = rng.choice([0.2, 0.7])
     shares = [numbers.shares(n) for _ in range(number_of_intervals(scenario))]
     for before, after in itertools.pairwise(shares):
-        if rng.random() < 0.25:
+        if rng.random() < steadiness:
             after[:] = before  # an unchanged share is neither a pause nor a new rate
     calls = _calls(numbers, options, scenario)
     return Case(scenario, tuple(calls), tuple(tuple(row) for row in shares))
@@ -173,7 +180,7 @@ def _agent(numbers: Numbers, options: Options, index: int) -> Agent:
         cold_start_s=rng.choice([0.0, numbers.duration()]),
         keep_alive_s=numbers.duration(),
         concurrency=rng.choice(numbers.concurrency),
-        queue_limit=rng.choice([None, None, None, None, 0, 1, 2, 3]) if options.limits else None,
+        queue_limit=rng.choice([None, None, None, 0, 1, 2, 3]) if options.limits else None,
     )
 
 

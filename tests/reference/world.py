@@ -41,7 +41,6 @@ class World:
         self.closed = [math.nan] * n_tasks
         self.weight = [math.nan] * n_tasks
         self.task_rejected = [False] * n_tasks
-        self.cold_starts = 0
         self.now = 0.0
         self.clear_areas()
 
@@ -138,7 +137,7 @@ class World:
                 continue
             if agent.cold_start_s > 0:
                 agent.status, agent.ready_at = LOADING, self.now + agent.cold_start_s
-                self.cold_starts += 1
+                agent.cold_starts += 1
             else:
                 agent.status = WARM
 
@@ -237,10 +236,20 @@ class World:
             completions=agent.completions,
             rejected=agent.rejections,
             oldest_wait_s=self.now - oldest,
-            ready_in_s=agent.ready_at - self.now if agent.status == LOADING else 0.0,
-            keep_alive_left_s=agent.cold_at - self.now if agent.cold_at < NEVER else 0.0,
+            ready_in_s=self.until_ready(agent),
+            keep_alive_left_s=self.until_cold(agent),
             pause_left_s=agent.resume_at - self.now if agent.paused else 0.0,
         )
+
+    def until_ready(self, agent: Agent) -> float:
+        if agent.status == WARM:
+            return 0.0
+        return agent.ready_at - self.now if agent.status == LOADING else agent.cold_start_s
+
+    def until_cold(self, agent: Agent) -> float:
+        if agent.status != WARM:
+            return 0.0
+        return agent.cold_at - self.now if agent.cold_at < NEVER else agent.keep_alive_s
 
     def decide(self, shares: Sequence[float]) -> None:
         """New shares, then loads into free memory, then starts."""

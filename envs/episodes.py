@@ -1,0 +1,73 @@
+"""Where an environment's tapes come from: a scenario's workload on one split of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from .errors import ConfigError
+from .loading import load_scenario
+from .observation import N_FEATURES
+from .spec import Scenario
+from .tape import Tape
+from .workloads.base import Episode, Workload, check_split
+
+
+def as_scenario(scenario: Scenario | str | Path) -> Scenario:
+    """Return a scenario given as such, by the name of a shipped one, or as a YAML file."""
+    return scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+
+
+class EpisodeSource:
+    """Draws the episodes of one split.
+
+    Args:
+        scenario: Must have a workload.
+        split: `train`, `validation` or `heldout`.
+
+    Raises:
+        ConfigError: An unknown split, or a scenario without a workload.
+    """
+
+    def __init__(self, scenario: Scenario, split: str) -> None:
+        if scenario.workload is None:
+            raise ConfigError(
+                f"scenario {scenario.name!r} must have a workload for an environment to draw tapes "
+                "from, got none; add `workload:` to its file, or pass a tape to simulate()"
+            )
+        self.scenario = scenario
+        self.split = check_split(split)
+        self.workload: Workload = scenario.workload
+
+    def draw(
+        self, rng: np.random.Generator, options: Mapping[str, Any] | None = None
+    ) -> tuple[Episode | None, Tape]:
+        """Draw the next episode, or take the one that `options` ask for.
+
+        Args:
+            rng: Decides which episode comes next.
+            options: `{"episode": Episode}` plays that one, `{"tape": Tape}` that tape.
+        """
+        wanted = dict(options or {})
+        tape, episode = wanted.pop("tape", None), wanted.pop("episode", None)
+        if wanted:
+            raise ConfigError(f"options may hold 'episode' or 'tape', got {sorted(wanted)}")
+        if tape is not None:
+            return None, tape
+        if episode is None:
+            episode = self.workload.sample(self.scenario, self.split, rng)
+        return episode, self.workload.tape(self.scenario, episode)
+
+
+def observation_space(scenario: Scenario) -> spaces.Box:
+    """Flat observations: every feature lies in [0, 1]."""
+    return spaces.Box(0.0, 1.0, (scenario.n_agents * N_FEATURES,), np.float32)
+
+
+def action_space(scenario: Scenario) -> spaces.Box:
+    """Requested fraction of the pool per agent."""
+    return spaces.Box(0.0, 1.0, (scenario.n_agents,), np.float32)
