@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -49,7 +49,7 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     | 4 | rate_long | arrival rate, exponential window of 60 s [1/s] | s(· / (T·G)) |
     | 5 | completions | calls completed in the last interval | s(· / (T·G·Δ)) |
     | 6 | rejected | calls rejected in the last interval | s(· / (T·G·Δ)) |
-    | 7 | ready_in_s | time until it could serve: 0 warm, rest of a load, or a cold start [s] | s(· / L_ref) |
+    | 7 | ready_in_s | 0 warm, else the rest of a load or a cold start [s] | s(· / L_ref) |
     | 8 | idle_s | time since it last had a call [s] | s(· / L_ref) |
     | 9 | upstream | calls expected from tasks in progress | s(· / (T·G·Δ)) |
     | 10 | in_service | calls in service, frozen ones included | · / c |
@@ -103,7 +103,10 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {  # noqa: RUF012 - the base class declares it so
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
@@ -172,8 +175,8 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         seen = self._simulator.observe()
         return Observation(self.scenario, seen.decision[0], seen.raw[0])
 
-    def render(self) -> NDArray[np.uint8] | str | None:  # type: ignore[override]
-        """Return a picture (`rgb_array`, (H, W, 3) uint8) or a text (`ansi`) of shares and queues."""
+    def render(self) -> NDArray[np.uint8] | str | None:
+        """Return shares and queues as a picture, (H, W, 3) uint8, or as a text."""
         if self._renderer is None:
             gym.logger.warn("render() needs a render_mode: gym.make(…, render_mode='rgb_array')")
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from .errors import ConfigError
 from .loading import load_scenario
@@ -63,11 +64,11 @@ class EpisodeSource:
         return episode, self.workload.tape(self.scenario, episode)
 
 
-def observation_space(scenario: Scenario) -> spaces.Box:
+def observation_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:
     """Flat observations: every feature lies in [0, 1]."""
     return spaces.Box(0.0, 1.0, (scenario.n_agents * N_FEATURES,), np.float32)
 
 
-def action_space(scenario: Scenario) -> spaces.Box:
+def action_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:
     """Requested fraction of the pool per agent."""
     return spaces.Box(0.0, 1.0, (scenario.n_agents,), np.float32)

@@ -45,7 +45,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, (list, dict)):
                 continue  # unhashable: the parent's own error says so
             if key in seen:
@@ -59,7 +59,9 @@ def shipped(folder: str) -> dict[str, Traversable]:
     """Return the YAML files of `configs/<folder>` by name without ending."""
     root = resources.files(f"{__package__.rsplit('.', 1)[0]}.configs") / folder
     entries = root.iterdir() if root.is_dir() else iter(())
-    return {e.name[:-5]: e for e in sorted(entries, key=lambda e: e.name) if e.name.endswith(".yaml")}
+    return {
+        e.name[:-5]: e for e in sorted(entries, key=lambda e: e.name) if e.name.endswith(".yaml")
+    }
 
 
 def scenario_names() -> tuple[str, ...]:

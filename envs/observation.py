@@ -217,5 +217,3 @@ def _inverse(values: Floats) -> Floats:
 
 def _squash(values: Any) -> Floats:
     return np.asarray(values / (1.0 + values), dtype=np.float64)
-
-

@@ -45,10 +45,17 @@ class Renderer:
         self._add(Frame.of(observation))
 
     def record(self, observation: Observation, terms: Mapping[str, float]) -> None:
-        """Add a step: what it led to, and its reward's terms, shown under their names."""
+        """Add a step.
+
+        Args:
+            observation: What it led to.
+            terms: Its `reward`, and under names that end in `_term` the reward's terms; other
+                entries are not shown.
+        """
         self._newest()
         self._add(Frame.of(observation))
-        self._terms.append({name: float(value) for name, value in terms.items()})
+        shown = [name for name in terms if name == "reward" or name.endswith("_term")]
+        self._terms.append({name: float(terms[name]) for name in shown})
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return a picture, shape (640, 960, 3), of the last 120 decisions.
@@ -63,7 +70,7 @@ class Renderer:
         start = max(0.0, newest.time_s - width)
         figure = episode_figure(
             Timeline.of_frames(scenario, list(self._frames)),
-            f"{scenario.name}   {newest.time_s:,.1f} of {scenario.horizon_s:,.0f} s",
+            f"{scenario.name}   {self._clock()}",
             self._words(),
             (start, start + width),
             self._peaks,
@@ -74,7 +81,7 @@ class Renderer:
         """Return the newest state as plain text, at most 80 columns wide, one line an agent."""
         newest, scenario = self._newest(), self.scenario
         shown, note = _longest_queues(newest)
-        head = f"{_plain(scenario.name, 40)}  t = {newest.time_s:,.1f} of {scenario.horizon_s:,.0f} s"
+        head = f"{_plain(scenario.name, 40)}   {self._clock()}"
         share = f"  share of {scenario.gpus:g} GPU"
         columns = f"{'agent':{NAME_WIDTH}} {share:{BAR_WIDTH + 10}} {'queue':>7} waits [s]  status"
         lines = [head, self._words() or "no step yet", columns]
@@ -90,6 +97,9 @@ class Renderer:
         if not self._frames:
             raise RuntimeError("nothing to render yet; call reset first")
         return self._frames[-1]
+
+    def _clock(self) -> str:
+        return f"{self._newest().time_s:,.1f} of {self.scenario.horizon_s:,.1f} s"
 
     def _words(self) -> str:
         return _words(self._terms[-1]) if self._terms else ""
@@ -112,7 +122,7 @@ def plot_run(run: Run, path: str | Path | None = None) -> Figure:
         episode_figure(
             timeline,
             f"{run.scenario.name}   {run.scenario.horizon_s:,.0f} s",
-            _words(_means(run)),
+            f"on average: {_words(_means(run))}",
             (0.0, float(run.scenario.horizon_s)),
             timeline.peaks,
         ),
@@ -134,8 +144,8 @@ def plot_runs(runs: Mapping[str, Run], path: str | Path | None = None) -> Figure
 
     if not 2 <= len(runs) <= 4:
         raise ValueError(f"runs must be 2 to 4 to fit beside each other, got {len(runs)}")
-    first, *others = runs.values()
-    for name, run in list(runs.items())[1:]:
+    first = next(iter(runs.values()))
+    for name, run in runs.items():
         if run.scenario != first.scenario or run.tape.digest != first.tape.digest:
             raise ValueError(
                 f"runs must be of one scenario and one tape to be compared; {name!r} is of another"
@@ -147,10 +157,10 @@ def plot_runs(runs: Mapping[str, Run], path: str | Path | None = None) -> Figure
 
 def _means(run: Run) -> dict[str, float]:
     return {
-        "mean reward": float(run.rewards.mean()),
-        "latency": float(run.latency_term.mean()),
-        "cost": float(run.cost_term.mean()),
-        "idle": float(run.idle_term.mean()),
+        "reward": float(run.rewards.mean()),
+        "latency_term": float(run.latency_term.mean()),
+        "cost_term": float(run.cost_term.mean()),
+        "idle_term": float(run.idle_term.mean()),
     }
 
 
@@ -161,7 +171,8 @@ def _saved(figure: Figure, path: str | Path | None) -> Figure:
 
 
 def _words(terms: Mapping[str, float]) -> str:
-    return "   ".join(f"{name.removesuffix('_term')} {value:.3f}" for name, value in terms.items())
+    names = sorted(terms, key=lambda name: name.endswith("_term"))  # the reward first
+    return "   ".join(f"{name.removesuffix('_term')} {terms[name]:.3f}" for name in names)
 
 
 def _longest_queues(frame: Frame) -> tuple[list[int], list[str]]:

@@ -124,8 +124,7 @@ def simulate(
         expected = (scenario.n_intervals, scenario.n_agents)
         if schedule.shape != expected:
             raise ValueError(
-                f"shares must have the shape (intervals, agents) = {expected}, "
-                f"got {schedule.shape}"
+                f"shares must have the shape (intervals, agents) = {expected}, got {schedule.shape}"
             )
         records, history = simulator.play(np.ascontiguousarray(schedule))
         decision_s = np.full(len(schedule), np.nan)

@@ -58,7 +58,8 @@ class Simulator:
         self._slots = np.zeros((batch, int(scenario.concurrency.sum())), layout.SLOT)
         self._routing = np.zeros((0, 0))
         self._raw = np.zeros((scenario.n_agents, N_RAW))
-        self._calls = self._tasks = self._task_calls = self._roots = self._delayed = _EMPTY
+        self._calls = self._tasks = self._task_calls = _EMPTY
+        self._roots = self._order = self._delayed = _EMPTY
         self._successors = np.zeros((batch, 1), np.int32)
         self._events = np.zeros(2 * _power_of_two(scenario.n_agents))
         self._reserve(capacity, 1, 1)
@@ -109,6 +110,7 @@ class Simulator:
             self._task_calls[b],
             self._successors[b],
             self._roots[b],
+            self._order[b],
             order,
             tape.agent,
             tape.release,
@@ -137,7 +139,7 @@ class Simulator:
         requested = self._requested(shares)
         if self.graph:
             bad = kernel.step_batch_graph(
-                *self._graph_state(successors=True), self._events, requested, self.shares
+                *self._graph_state(stepping=True), self._events, requested, self.shares
             )
         else:
             bad = kernel.step_batch_independent(
@@ -189,7 +191,7 @@ class Simulator:
         records = np.zeros(schedule.shape, layout.RECORD)
         history = np.zeros(len(schedule), layout.ENVIRONMENT)
         if self.graph:
-            state, events = self._graph_state(successors=True), self._events
+            state, events = self._graph_state(stepping=True), self._events
             bad = kernel.play_graph(*state, events, schedule, self.shares, records, history)
         else:
             bad = kernel.play_independent(
@@ -223,17 +225,16 @@ class Simulator:
     def observe_flat(self, b: int) -> NDArray[np.float32]:
         """Return environment `b`'s flat observation, shape (N · N_FEATURES,)."""
         one = slice(b, b + 1)
-        if self.graph:
-            observe, extra = kernel.observe_batch_graph, (self._routing,)
-        else:
-            observe, extra = kernel.observe_batch_independent, ()
+        state = (self._constants, self.environments[one], self.agents[one], self._calls[one])
         raw = self._raw[np.newaxis]
-        observe(
-            self._constants, self.environments[one], self.agents[one], self._calls[one], *extra, raw
-        )
+        if self.graph:
+            kernel.observe_batch_graph(*state, self._routing, raw)
+        else:
+            kernel.observe_batch_independent(*state, raw)
         out = np.empty((1, self.scenario.n_agents * N_FEATURES), np.float32)
         kernel.encode_batch(raw, self.encoding.scale, self.encoding.constants, out)
-        return out[0]
+        flat: NDArray[np.float32] = out[0]
+        return flat
 
     def flat(self, observation: Observation) -> NDArray[np.float32]:
         """Encode an observation of the batch, shape (B, N · N_FEATURES), in compiled code."""
@@ -263,24 +264,21 @@ class Simulator:
         if self.graph:
             state = calls["state"]
             rejected = state == layout.REJECTED
-            released = rejected | (
-                (state >= layout.WAITING) & (state <= layout.COMPLETED)
-            )
+            released = rejected | ((state >= layout.WAITING) & (state <= layout.COMPLETED))
+            started = calls["started"].copy()
         else:
             rejected = calls["started"] == layout.REJECTED_MARK
             counts = self.agents["last_call"][b] - self.agents["first_call"][b]
             arrived = np.repeat(self.agents["next_arrival"][b], counts)
             released = np.arange(tape.n_calls) < arrived
-        times = [
-            np.where(released, calls["release"], np.nan),
-            np.where(rejected, np.nan, calls["started"]),
-            calls["completed"].copy(),
-        ]
-        if tape.by_agent is None:
-            return times[0], times[1], times[2], rejected
+            started = np.where(rejected, np.nan, calls["started"])
+        released_at = np.where(released, calls["release"], np.nan)
+        completed_at = calls["completed"].copy()
+        if self.graph or tape.by_agent is None:
+            return released_at, started, completed_at, rejected
         place = np.empty(tape.n_calls, np.int64)
         place[tape.by_agent] = np.arange(tape.n_calls)
-        return times[0][place], times[1][place], times[2][place], rejected[place]
+        return released_at[place], started[place], completed_at[place], rejected[place]
 
     def _requested(self, shares: ArrayLike) -> Floats:
         requested = np.asarray(shares, dtype=np.float64)
@@ -317,11 +315,12 @@ class Simulator:
                 f"got {tape.routing.shape}"
             )
 
-    def _graph_state(self, successors: bool = False) -> tuple[NDArray[Any], ...]:
+    def _graph_state(self, stepping: bool = False) -> tuple[NDArray[Any], ...]:
         head = (self._system, self._constants, self.environments, self.agents, self._calls)
-        tail = (self._roots, self._delayed)
-        middle = (self._slots, self._tasks, self._task_calls)
-        return (*head, *middle, *((self._successors,) if successors else ()), *tail)
+        head += (self._slots, self._tasks, self._task_calls)
+        if not stepping:
+            return (*head, self._roots, self._delayed)
+        return (*head, self._successors, self._roots, self._delayed, self._order)
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
         """Make room for larger tapes, a quarter more than asked, keeping what is loaded."""
@@ -333,6 +332,7 @@ class Simulator:
         self._tasks = _widened(self._tasks, self.batch, room, layout.TASK)
         self._task_calls = _widened(self._task_calls, self.batch, room, np.dtype(np.int32))
         self._roots = _widened(self._roots, self.batch, room, np.dtype(np.int32))
+        self._order = _widened(self._order, self.batch, room, np.dtype(np.int32))
         self._delayed = _widened(self._delayed, self.batch, room, layout.DELAYED)
         room = max(edges + edges // 4, 16)
         self._successors = _widened(self._successors, self.batch, room, np.dtype(np.int32))
@@ -341,9 +341,7 @@ class Simulator:
 _EMPTY: NDArray[Any] = np.zeros((0, 0))
 
 
-def _widened(
-    old: NDArray[Any], batch: int, width: int, dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def _widened(old: NDArray[Any], batch: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     new = np.zeros((batch, max(width, old.shape[1])), dtype)
     if old.size:
         new[:, : old.shape[1]] = old

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from .errors import ConfigError
 if TYPE_CHECKING:
     from .workloads.base import Workload
 
+Array = TypeVar("Array", bound=NDArray[Any])
 Vector = NDArray[np.float64]
 IntVector = NDArray[np.int64]
 
@@ -152,7 +153,9 @@ class Scenario:
         checks.number("reference_latency_s", self.reference_latency_s, above=0)
         checks.text("name", self.name)
         if self.partition is not None:
-            raise ConfigError(f"partition must be left out (divisible shares), got {self.partition!r}")
+            raise ConfigError(
+                f"partition must be left out (divisible shares), got {self.partition!r}"
+            )
         if not isinstance(self.weights, Weights):
             raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
         self._check_memory()
@@ -188,12 +191,12 @@ class Scenario:
     @cached_property
     def decision_times(self) -> Vector:
         """Times k·Δ at which shares are decided, shape (n_intervals,) [s]."""
-        return _frozen(np.arange(self.n_intervals) * float(self.interval_s))
+        return _frozen(np.arange(self.n_intervals, dtype=np.float64) * self.interval_s)
 
     @cached_property
     def interval_ends(self) -> Vector:
         """Ends of the decision intervals, shape (n_intervals,) [s]; the last is the horizon."""
-        ends = np.arange(1, self.n_intervals + 1) * float(self.interval_s)
+        ends = np.arange(1, self.n_intervals + 1, dtype=np.float64) * self.interval_s
         ends[-1] = self.horizon_s
         return _frozen(ends)
 
@@ -240,7 +243,7 @@ class Scenario:
 
     @cached_property
     def concurrency(self) -> IntVector:
-        """c per agent, shape (N,)."""
+        """Calls in service at once (c) per agent, shape (N,)."""
         return _frozen(np.array([agent.concurrency for agent in self.agents], dtype=np.int64))
 
     @cached_property
@@ -268,6 +271,6 @@ def _checked_agents(agents: object) -> tuple[Agent, ...]:
     return tuple(agents)
 
 
-def _frozen(array: Any) -> Any:
+def _frozen(array: Array) -> Array:
     array.setflags(write=False)
     return array

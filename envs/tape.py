@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,9 +108,7 @@ class Tape:
         return cls(agents, works, releases, float(horizon_s), graph, matrix)
 
     @classmethod
-    def independent(
-        cls, agent: Ints, work: Floats, release: Floats, horizon_s: float
-    ) -> Tape:
+    def independent(cls, agent: Ints, work: Floats, release: Floats, horizon_s: float) -> Tape:
         """Build a tape of single-call tasks from arrays that a workload already guarantees."""
         return cls(agent, work, release, horizon_s)
 
@@ -178,7 +177,7 @@ class Tape:
     def digest(self) -> str:
         """SHA-256 over everything that the simulator reads."""
         total = hashlib.sha256(np.float64(self.horizon_s).tobytes())
-        arrays = [self.agent, self.work, self.release]
+        arrays: list[NDArray[Any]] = [self.agent, self.work, self.release]
         if self.graph is not None:
             g = self.graph
             arrays += [g.task, g.n_predecessors, g.delay, g.successor_ptr, g.successors]
@@ -247,9 +246,7 @@ def _checked_edges(predecessors: Sequence[Sequence[int]] | None, n: int) -> NDAr
     if predecessors is None:
         return np.empty((0, 2), dtype=np.int64)
     if len(predecessors) != n:
-        raise ConfigError(
-            f"predecessors must have one list a call ({n}), got {len(predecessors)}"
-        )
+        raise ConfigError(f"predecessors must have one list a call ({n}), got {len(predecessors)}")
     pairs = []
     for call, before in enumerate(predecessors):
         if len(before) == 0:
@@ -285,12 +282,12 @@ def _graph(task: Ints, edges: NDArray[np.int64], release: Floats) -> CallGraph:
 def _refuse_cycles(n_predecessors: Ints, pointer: Ints, successors: Ints) -> None:
     """Peel off calls whose predecessors are all peeled (Kahn 1962); what stays is on a cycle."""
     left = n_predecessors.copy()
-    ready = list(np.flatnonzero(left == 0))
+    ready = np.flatnonzero(left == 0).tolist()
     peeled = 0
     while ready:
         call = ready.pop()
         peeled += 1
-        for after in successors[pointer[call] : pointer[call + 1]]:
+        for after in successors[pointer[call] : pointer[call + 1]].tolist():
             left[after] -= 1
             if left[after] == 0:
                 ready.append(after)

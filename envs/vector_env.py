@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -20,11 +20,12 @@ from .simulator import Simulator
 from .spec import Scenario
 
 Flat = NDArray[np.float32]
+Array = NDArray[Any]
 INFO_TERMS = {"time_s": "time", "latency_term": "latency_term", "cost_term": "cost_term"}
 INFO_TERMS["idle_term"] = "idle_term"
 
 
-class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
+class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
     """A batch of `SliceEnv`, equal to the single environment to the last bit.
 
     Environment i, seeded s + i, draws the episodes that a `SliceEnv` seeded s + i would. Episodes
@@ -45,7 +46,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
         ConfigError: A value out of range, or a scenario without a workload.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - the base class declares it so
         "render_modes": [],
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -116,11 +117,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
         self._begun = True
         return self._simulator.flat(self._simulator.observe()), self._info()
 
-    def step(
-        self, actions: Flat
-    ) -> tuple[
-        Flat, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
-    ]:
+    def step(self, actions: Flat) -> tuple[Flat, Array, Array, Array, dict[str, Any]]:
         """Put the requested fractions of the pools, shape (B, N), into force for one interval.
 
         Raises:
@@ -138,7 +135,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
         simulator = self._simulator
         flat = simulator.step_flat(fractions * self.scenario.gpus)
         rewards, info = simulator.rewards, self._info()
-        truncated = simulator.environments["decision"] >= self._limit
+        truncated: Array = simulator.environments["decision"] >= self._limit
         if truncated.any():
             info |= self._finish(np.flatnonzero(truncated), flat, info)
         return flat, rewards, np.zeros(self.num_envs, np.bool_), truncated, info
@@ -147,9 +144,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
         """Return what an allocator sees now, in physical units, arrays of the shape (B, N)."""
         return self._simulator.observe()
 
-    def _finish(
-        self, ended: NDArray[np.int64], flat: Flat, info: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _finish(self, ended: NDArray[np.int64], flat: Flat, info: dict[str, Any]) -> dict[str, Any]:
         """Begin the next episodes in place of the ended ones and report those."""
         last = np.full(self.num_envs, None, dtype=object)
         mask = np.zeros(self.num_envs, np.bool_)
@@ -160,7 +155,12 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, NDArray[np.float64]]):
             flat[b] = self._simulator.observe_flat(int(b))
         final = {key: value.copy() for key, value in info.items()}
         final |= {f"_{key}": mask.copy() for key in INFO_TERMS}
-        return {"final_obs": last, "_final_obs": mask, "final_info": final, "_final_info": mask.copy()}
+        return {
+            "final_obs": last,
+            "_final_obs": mask,
+            "final_info": final,
+            "_final_info": mask.copy(),
+        }
 
     def _load(self, b: int, options: Mapping[str, Any]) -> None:
         _, tape = self._source.draw(self._rngs[b], options)

@@ -136,10 +136,11 @@ def bench(
       slicegym-eval bench --quick --json -
     """
     from . import bench as benchmark
+    from . import bench_report
 
     _check_json(json_target)
     content = benchmark.measure(quick=quick, quiet=json_target == "-")
-    _deliver(content, json_target, benchmark.as_table(content))
+    _deliver(content, json_target, bench_report.as_table(content))
 
 
 @app.command()

@@ -82,7 +82,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
 def _table(
     title: str, allocators: Mapping[str, Any], columns: Columns, versus: bool = False
 ) -> Table:
-    table = _grid(title)
+    table = grid(title)
     table.add_column("allocator", overflow="fold", max_width=22)
     for header, _, _ in columns:
         table.add_column(header, justify="right", no_wrap=True)
@@ -114,13 +114,13 @@ def number(value: float | None, digits: int) -> str:
 
 def paper_report(table: Mapping[str, PaperMetrics]) -> RenderableType:
     """Return the paper's Table II beside ours, with what is and isn't reproduced."""
-    grid = _grid("Zhang, Guo, Tan (arXiv 2512.22149), Table II: ours · paper")
-    grid.add_column("strategy", no_wrap=True)
+    rows = grid("Zhang, Guo, Tan (arXiv 2512.22149), Table II: ours · paper")
+    rows.add_column("strategy", no_wrap=True)
     for header in ("latency [s]", "Little", "calls/s", "cost [$]", "std [s]"):
-        grid.add_column(Text(header), justify="right", no_wrap=True)
+        rows.add_column(Text(header), justify="right", no_wrap=True)
     for name, row in table.items():
         theirs = PUBLISHED[name]
-        grid.add_row(
+        rows.add_row(
             name,
             f"{row.queue_latency_s:.2f} · {theirs.latency_s:.1f}",
             f"{row.little_latency_s:.2f}",
@@ -128,20 +128,21 @@ def paper_report(table: Mapping[str, PaperMetrics]) -> RenderableType:
             f"{row.cost_usd:.3f} · {theirs.cost_usd:.3f}",
             f"{spread(row):.1f} · {theirs.std_s:.1f}",
         )
-    return Group(grid, _per_agent(table), *(Text(note) for note in NOTES))
+    return Group(rows, _per_agent(table), *(Text(note) for note in NOTES))
 
 
 def _per_agent(table: Mapping[str, PaperMetrics]) -> Table:
-    grid = _grid("Latency per agent [s], and our time per allocation")
-    grid.add_column("strategy", no_wrap=True)
+    rows = grid("Latency per agent [s], and our time per allocation")
+    rows.add_column("strategy", no_wrap=True)
     for header in (*PAPER_AGENTS, "µs"):
-        grid.add_column(header, justify="right")
+        rows.add_column(header, justify="right")
     for name, row in table.items():
         cells = (*(number(value, 1) for value in row.per_agent_s), number(row.decision_us, 1))
-        grid.add_row(name, *cells)
-    return grid
+        rows.add_row(name, *cells)
+    return rows
 
 
-def _grid(title: str) -> Table:
+def grid(title: str) -> Table:
+    """Return an empty table in this project's style."""
     heading = Text(title, style="italic") if title else None
     return Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

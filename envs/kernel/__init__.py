@@ -1,0 +1,1 @@
+"""The compiled simulator: plain arrays in, plain arrays out; no gym, no logging, no chance."""

@@ -8,6 +8,7 @@ them possible at once, but for decision instants, where nothing starts before th
 from __future__ import annotations
 
 import numpy as np
+
 from .compile import compiled
 from .heaps import clear_events, first_event, pop_delayed, push_delayed, set_event
 from .layout import (
@@ -40,12 +41,9 @@ def open_graph(
     system, constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots
 ):
     """Play the releases at time 0, which the first decision sees."""
-    for i in range(len(agents)):
-        agents[i].active_from = np.inf
-    while _next_release(environment, calls, roots, delayed)[0] <= 0.0:
-        _release_next(
-            constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots, 0.0
-        )
+    while _next_release(environment, calls, roots, delayed) <= 0.0:
+        call = _take_release(environment, agents, calls, roots, delayed)
+        _release(constants, agents, calls, tasks, task_calls, slots, call, 0.0, 0.0)
     update_rates(system, environment, agents)
 
 
@@ -61,6 +59,7 @@ def step_graph(
     successors,
     roots,
     delayed,
+    order,
     slots,
     events,
     requested,
@@ -80,7 +79,7 @@ def step_graph(
             _start_waiting(constants[i], agents[i], calls, slots, t0, t1)
         _set_next(constants[i], agents[i], slots, events, i, t0)
     while True:
-        release_at = _next_release(environment, calls, roots, delayed)[0]
+        release_at = _next_release(environment, calls, roots, delayed)
         now = min(events[1], release_at)
         if now > t1:
             break
@@ -93,14 +92,14 @@ def step_graph(
             continue
         if last and now == t1:
             break
-        while _next_release(environment, calls, roots, delayed)[0] == now:
-            i = _release_next(
-                constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots, t1
-            )
+        while release_at == now:
+            call = _take_release(environment, agents, calls, roots, delayed)
+            i = _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1)
             _set_next(constants[i], agents[i], slots, events, i, now)
+            release_at = _next_release(environment, calls, roots, delayed)
     finish_interval(system, constants, environment, agents, t0, t1)
     if last and system.horizon_charge:
-        _charge(system, constants, environment, agents, calls, tasks, slots, t0, t1)
+        _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1)
     return True
 
 
@@ -171,48 +170,50 @@ def _advance_task(environment, agents, calls, tasks, successors, delayed, call, 
         if calls[after].pending == 0:
             calls[after].state = SCHEDULED
             agents[calls[after].agent].scheduled += 1
-            due = now + calls[after].delay
-            push_delayed(delayed, environment.n_delayed, due, calls[after].index, after)
+            due = now + calls[after].release
+            push_delayed(delayed, environment.n_delayed, due, after)
             environment.n_delayed += 1
 
 
 @compiled
 def _next_release(environment, calls, roots, delayed):
-    """Return time and tape index of the next release; cancelled calls are dropped on the way."""
-    while environment.next_root < environment.n_roots:
-        if calls[roots[environment.next_root]].state == UNRELEASED:
-            break
-        environment.next_root += 1
-    while environment.n_delayed > 0 and calls[delayed[0].call].state == CANCELLED:
-        pop_delayed(delayed, environment.n_delayed)
-        environment.n_delayed -= 1
-    time, index = np.inf, 2**31
+    """Return the time of the next release, perhaps of a call that was cancelled since."""
+    time = np.inf
     if environment.next_root < environment.n_roots:
-        call = roots[environment.next_root]
-        time, index = calls[call].release, np.int64(calls[call].index)
+        time = calls[roots[environment.next_root]].release
     if environment.n_delayed > 0:
-        first = delayed[0]
-        if first.time < time or (first.time == time and first.index < index):
-            time, index = first.time, np.int64(first.index)
-    return time, index
+        time = min(time, delayed[0].time)
+    return time
 
 
 @compiled
-def _release_next(
-    constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots, t1
-):
-    """Release the next call; it starts, waits, or is rejected with its task. Return its agent."""
-    now, index = _next_release(environment, calls, roots, delayed)
-    if environment.n_delayed > 0 and delayed[0].time == now and delayed[0].index == index:
-        call = np.int64(delayed[0].call)
-        pop_delayed(delayed, environment.n_delayed)
-        environment.n_delayed -= 1
+def _take_release(environment, agents, calls, roots, delayed):
+    """Remove and return the next call to release: by time, then by place on the tape."""
+    if environment.next_root < environment.n_roots:
+        root = np.int64(roots[environment.next_root])
+        if environment.n_delayed == 0 or not _comes_first(delayed[0], calls[root].release, root):
+            environment.next_root += 1
+            return root
+    call, time = delayed[0].call, delayed[0].time
+    pop_delayed(delayed, environment.n_delayed)
+    environment.n_delayed -= 1
+    if calls[call].state == SCHEDULED:
+        calls[call].release = time
         agents[calls[call].agent].scheduled -= 1
-        calls[call].release = now
-    else:
-        call = np.int64(roots[environment.next_root])
-        environment.next_root += 1
+    return call
+
+
+@compiled
+def _comes_first(entry, time, call):
+    return entry.time < time or (entry.time == time and entry.call < call)
+
+
+@compiled
+def _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1):
+    """Release a call: it starts, waits, or is rejected with its task. Return its agent."""
     i = np.int64(calls[call].agent)
+    if calls[call].state == CANCELLED:
+        return i
     agent, limit = agents[i], constants[i].queue_limit
     agent.arrivals += 1
     _open_task(agents, tasks, calls[call].task, now, t1)
@@ -263,14 +264,17 @@ def _reject(agents, calls, tasks, task_calls, call):
 
 
 @compiled
-def _charge(system, constants, environment, agents, calls, tasks, slots, t0, t1):
+def _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1):
     work_left = np.zeros(len(agents))
     for i in range(len(agents)):
         left = 0.0
-        for call in range(agents[i].first_call, agents[i].last_call):
+        for place in range(agents[i].first_call, agents[i].last_call):
+            call = order[place]
             state, task = calls[call].state, tasks[calls[call].task].state
-            open_task = task == TASK_OPEN or task == TASK_REJECTED
+            open_task = task in (TASK_OPEN, TASK_REJECTED)
             if open_task and state != COMPLETED and state != IN_SERVICE:
                 left += calls[call].work
-        work_left[i] = left + work_in_service(agents[i], slots, constants[i].first_server, t1)
+        work_left[i] = left + work_in_service(
+            agents[i], calls, slots, constants[i].first_server, t1
+        )
     charge_horizon(system, constants, environment, agents, work_left, t0, t1)

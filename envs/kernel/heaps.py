@@ -6,6 +6,7 @@ import numpy as np
 
 from .compile import compiled
 
+
 @compiled
 def _finishes_before(slots, i, finish, call):
     return slots[i].finish < finish or (slots[i].finish == finish and slots[i].call < call)
@@ -54,22 +55,21 @@ def replace_slot(slots, base, size, finish, call):
 
 
 @compiled
-def _due_before(heap, i, time, index):
-    return heap[i].time < time or (heap[i].time == time and heap[i].index < index)
+def _due_before(heap, i, time, call):
+    return heap[i].time < time or (heap[i].time == time and heap[i].call < call)
 
 
 @compiled
-def push_delayed(heap, size, time, index, call):
+def push_delayed(heap, size, time, call):
     """Add a release to come to the heap of `size` entries; the caller counts."""
     child = size
     while child > 0:
         parent = (child - 1) // 2
-        if _due_before(heap, parent, time, index):
+        if _due_before(heap, parent, time, call):
             break
         heap[child] = heap[parent]
         child = parent
     heap[child].time = time
-    heap[child].index = index
     heap[child].call = call
 
 
@@ -77,21 +77,20 @@ def push_delayed(heap, size, time, index, call):
 def pop_delayed(heap, size):
     """Remove the first release of the heap of `size` entries."""
     last = size - 1
-    time, index, call = heap[last].time, heap[last].index, heap[last].call
+    time, call = heap[last].time, heap[last].call
     hole = 0
     while True:
         child = 2 * hole + 1
         if child >= last:
             break
         right = child + 1
-        if right < last and _due_before(heap, right, heap[child].time, heap[child].index):
+        if right < last and _due_before(heap, right, heap[child].time, heap[child].call):
             child = right
-        if not _due_before(heap, child, time, index):
+        if not _due_before(heap, child, time, call):
             break
         heap[hole] = heap[child]
         hole = child
     heap[hole].time = time
-    heap[hole].index = index
     heap[hole].call = call
 
 

@@ -6,6 +6,7 @@ Calls start in the order in which they arrive, so that two cursors hold the queu
 from __future__ import annotations
 
 import numpy as np
+
 from .compile import compiled
 from .heaps import pop_slot, push_slot, replace_slot
 from .layout import REJECTED_MARK
@@ -200,5 +201,5 @@ def _charge(system, constants, environment, agents, calls, slots, t0, t1):
             in_service = calls[call].started >= 0.0
             if not in_service and not calls[call].completed >= 0.0:
                 left += calls[call].work
-        work_left[i] = left + work_in_service(agent, slots, constants[i].first_server, t1)
+        work_left[i] = left + work_in_service(agent, calls, slots, constants[i].first_server, t1)
     charge_horizon(system, constants, environment, agents, work_left, t0, t1)

@@ -106,7 +106,7 @@ AGENT = np.dtype(
         ("completions", "i4"),  # †
         ("rejections", "i4"),  # †
         ("cold_starts", "i4"),  # of the episode
-        ("first_call", "i4"),  # its calls are calls[b, first_call:last_call], by release
+        ("first_call", "i4"),  # its calls, by release, from here to `last_call`
         ("last_call", "i4"),
         ("next_arrival", "i4"),  # cursors into them, along the path for independent calls
         ("next_start", "i4"),
@@ -139,15 +139,13 @@ CALL = np.dtype(
     [("release", "f8"), ("work", "f8"), ("started", "f8"), ("completed", "f8")], align=True
 )
 
-# A call along the general path, shape (B, C), in the same order.
+# A call along the general path, shape (B, C), in the tape's order: one cache line.
 GRAPH_CALL = np.dtype(
     [
-        ("release", "f8"),
+        ("release", "f8"),  # with predecessors: the delay, until the call is released
         ("work", "f8"),
         ("started", "f8"),
         ("completed", "f8"),
-        ("delay", "f8"),
-        ("index", "i4"),  # place on the tape: ties go by it
         ("agent", "i4"),
         ("task", "i4"),
         ("pending", "i4"),  # predecessors that have not completed
@@ -170,4 +168,4 @@ TASK = np.dtype(
 SLOT = np.dtype([("finish", "f8"), ("call", "i8")], align=True)
 
 # A release to come, shape (B, C): a heap.
-DELAYED = np.dtype([("time", "f8"), ("index", "i4"), ("call", "i4")], align=True)
+DELAYED = np.dtype([("time", "f8"), ("call", "i8")], align=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from .compile import compiled
 from .layout import AWAITING_MEMORY, COLD, LOADING, WARM
 

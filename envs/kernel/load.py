@@ -98,6 +98,7 @@ def load_graph(
     successors,
     roots,
     order,
+    by_agent,
     agent_of,
     release,
     work,
@@ -109,48 +110,39 @@ def load_graph(
     first_call,
     root_order,
 ):
-    """Load a tape of call graphs; `roots` are its calls without predecessors, by release."""
+    """Load a tape of call graphs; `root_order` are its calls without predecessors, by release."""
     reset_environment(environments, agents)
     _assign_ranges(agents, agent_of)
-    n = len(order)
-    place_of = np.empty(n, dtype=np.int32)
-    for place in range(n):
-        place_of[order[place]] = place
-    edge = 0
     for task in range(len(first_call)):
         tasks[task].agent = agent_of[first_call[task]]
         tasks[task].state = TASK_UNOPENED
         tasks[task].left = 0
-        tasks[task].last_call = 0
-    for place in range(n):
-        index = order[place]
-        call = calls[place]
-        call.release = release[index]
+    for index in range(len(agent_of)):
+        call = calls[index]
+        call.release = delay[index] if pending[index] > 0 else release[index]
         call.work = work[index]
         call.started = np.nan
         call.completed = np.nan
-        call.delay = delay[index]
-        call.index = index
         call.agent = agent_of[index]
         call.task = task_of[index]
         call.pending = pending[index]
         call.state = UNRELEASED
         call.next_waiting = -1
-        call.first_successor = edge
-        for s in range(successor_ptr[index], successor_ptr[index + 1]):
-            successors[edge] = place_of[successor[s]]
-            edge += 1
-        call.last_successor = edge
+        call.first_successor = successor_ptr[index]
+        call.last_successor = successor_ptr[index + 1]
         tasks[task_of[index]].left += 1
+        order[index] = by_agent[index]
     start = 0
     for task in range(len(first_call)):
         tasks[task].first_call = start
         tasks[task].last_call = start
         start += tasks[task].left
-    for index in range(n):
+    for index in range(len(agent_of)):
         task = task_of[index]
-        task_calls[tasks[task].last_call] = place_of[index]
+        task_calls[tasks[task].last_call] = index
         tasks[task].last_call += 1
+    for edge in range(len(successor)):
+        successors[edge] = successor[edge]
     for k in range(len(root_order)):
-        roots[k] = place_of[root_order[k]]
+        roots[k] = root_order[k]
     environments[0].n_roots = len(root_order)

@@ -94,8 +94,8 @@ def finish_interval(system, constants, environment, agents, t0, t1):
         billed += agent.billed
         idle += agent.billed - agent.busy
     pool = system.gpus * length
-    environment.latency_term = holding / length / (
-        system.reference_rate * system.reference_latency_s
+    environment.latency_term = (
+        holding / length / (system.reference_rate * system.reference_latency_s)
     )
     environment.cost_term = billed / pool
     environment.idle_term = idle / pool
@@ -151,11 +151,14 @@ def update_rates(system, environment, agents):
 
 
 @compiled
-def work_in_service(agent, slots, base, now):
-    """Sum the remaining work of an agent's calls in service, in the order of the tape."""
-    order = np.argsort(slots[base : base + agent.in_service]["call"])
+def work_in_service(agent, calls, slots, base, now):
+    """Sum the remaining work of an agent's calls in service, by release and place on the tape."""
+    by_call = np.argsort(slots[base : base + agent.in_service]["call"])
+    release = np.empty(agent.in_service)
+    for k in range(agent.in_service):
+        release[k] = calls[slots[base + by_call[k]].call].release
     total = 0.0
-    for s in order:
+    for s in by_call[np.argsort(release, kind="mergesort")]:
         remaining = slots[base + s].finish
         if agent.rate > 0.0:
             remaining = (remaining - now) * agent.rate
@@ -167,8 +170,7 @@ def work_in_service(agent, slots, base, now):
 def charge_horizon(system, constants, environment, agents, work_left, t0, t1):
     """Add what the tasks left open at the horizon still cost to the last interval's terms.
 
-    Args:
-        work_left: Remaining work of open and rejected tasks per agent, shape (N,).
+    `work_left` is the remaining work of open and rejected tasks per agent, shape (N,).
     """
     length = t1 - t0
     holding = 0.0
@@ -176,8 +178,8 @@ def charge_horizon(system, constants, environment, agents, work_left, t0, t1):
     for i in range(len(agents)):
         holding += constants[i].weight * agents[i].open_tasks * system.reference_latency_s
         gpu_seconds += work_left[i] / constants[i].throughput
-    environment.latency_term += holding / length / (
-        system.reference_rate * system.reference_latency_s
+    environment.latency_term += (
+        holding / length / (system.reference_rate * system.reference_latency_s)
     )
     environment.cost_term += gpu_seconds / (system.gpus * length)
     weigh(system, environment)

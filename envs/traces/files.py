@@ -153,12 +153,19 @@ def _fetch(spec: TraceSpec, url: str) -> bytes:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"took over {DEADLINE_S:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise TraceError(
-            f"{_absent(spec)}, and {url} could not be fetched ({reason or type(error).__name__}); "
+            f"{_absent(spec)}, and {url} could not be fetched ({_reason(error)}); "
             f"download it elsewhere and save it as {folders(spec)[0] / spec.file}"
         ) from None
     return bytes(data)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it holds the connection
+    elif isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
 
 
 def _absent(spec: TraceSpec) -> str:

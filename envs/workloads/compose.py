@@ -20,6 +20,8 @@ from .windows import Windows, blocks, check_lengths, starts
 if TYPE_CHECKING:
     from ..spec import Scenario
 
+MAX_CALLS = 50_000_000
+
 
 class _Part(NamedTuple):
     agent: str
@@ -71,9 +73,16 @@ class Streams(Workload):
         )
 
     def check(self, scenario: Scenario) -> None:
-        """Raise `ConfigError` where agents differ or a trace's training window is too short."""
+        """Raise `ConfigError` where agents differ, windows are too short or rates absurd."""
         self._indices(scenario)
         check_lengths(self._windows("train"), "train", scenario.horizon_s)
+        synthetic = (part.stream for part in self._parts if part.stream.clock is None)
+        calls = scenario.horizon_s * sum(s.mean_rate(scenario.horizon_s) for s in synthetic)
+        if calls > MAX_CALLS:
+            raise ConfigError(
+                f"workload.streams must make at most {MAX_CALLS:g} calls an episode, got {calls:g}; "
+                "lower the rates or the horizon"
+            )
 
     def _indices(self, scenario: Scenario) -> dict[str, int]:
         indices = {name: i for i, name in enumerate(scenario.agent_names)}

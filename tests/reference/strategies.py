@@ -50,7 +50,7 @@ class Exact:
         self.grid = rng.choice([1.0, 0.5, 0.25]) * self.interval
 
     def throughput(self) -> float:
-        return self.rng.choice([1.0, 2.0, 4.0]) / self.interval
+        return self.rng.choice([1.0, 2.0, 4.0, 8.0]) / self.interval
 
     def duration(self) -> float:
         return self.rng.choice([0.0, 0.0, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0]) * self.grid
@@ -205,14 +205,18 @@ def _calls(numbers: Numbers, options: Options, scenario: Scenario) -> list[Call]
 
 
 def _in_any_order(calls: list[Call], rng: random.Random) -> list[Call]:
-    """Renames calls, so that neither time nor the graph goes by index."""
+    """Renames calls, so that neither time nor the graph goes by index; tasks go by their calls."""
     order = list(range(len(calls)))
     rng.shuffle(order)
     name = {old: new for new, old in enumerate(order)}
-    renamed = [calls[old] for old in order]
+    tasks = {task: new for new, task in enumerate(dict.fromkeys(calls[i].task for i in order))}
     return [
-        replace(call, predecessors=tuple(sorted(name[p] for p in call.predecessors)))
-        for call in renamed
+        replace(
+            calls[old],
+            task=tasks[calls[old].task],
+            predecessors=tuple(sorted(name[p] for p in calls[old].predecessors)),
+        )
+        for old in order
     ]
 
 

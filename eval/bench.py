@@ -1,0 +1,287 @@
+"""Speed on one core, every figure in the same run; a missing library makes a null, with the reason.
+
+A figure is the best of its repetitions: the others measure what else the machine was doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..baselines import make_allocator
+from ..envs.env import SliceEnv
+from ..envs.kernel.observe import RAW_COLUMNS
+from ..envs.observation import Observation
+from ..envs.spec import Agent, Scenario
+from ..envs.vector_env import SliceVectorEnv
+from . import bench_cases as cases
+from . import paper
+from .rollout import play
+from .session import progress, versions
+
+ALLOCATORS = ("static", "round_robin", "adaptive", "demand")
+SIZES = (4, 16, 64, 256, 1024)
+QUEUES = (1_000, 10_000, 100_000, 1_000_000)
+BATCH = 1024
+REPEATS = 5
+MEGABYTE = 1e6
+
+Figures = dict[str, Any]
+
+
+def measure(*, quick: bool = False, quiet: bool = False) -> Figures:
+    """Take every figure; `quick` does a tenth of the work."""
+    scale = 0.1 if quick else 1.0
+    steps: Sequence[Callable[[float], Figures]] = (
+        _first_use,
+        _kernel,
+        _libraries,
+        _single_environment,
+        _environments,
+        _memory,
+        _paper,
+        _decisions,
+        _queues,
+        _ppo,
+    )
+    figures: Figures = {"reasons": {}, "quick": quick}
+    with one_core(), progress("benchmark", len(steps), quiet) as advance:
+        for step in steps:
+            found = step(scale)
+            figures["reasons"].update(found.pop("reasons", {}))
+            figures.update(found)
+            advance()
+    return figures | ratios(figures) | {"versions": versions()}
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Run on one core, where the system lets a process choose; children inherit it."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _best(function: Callable[[], float], repeats: int = REPEATS) -> float:
+    return min(function() for _ in range(repeats))
+
+
+def _first_use(scale: float) -> Figures:
+    """Time to the first result in a new process: the compile cache empty, then full."""
+    code = "from slicegym.eval.bench import warm_up; print(warm_up())"
+    with tempfile.TemporaryDirectory() as folder:
+        cached = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        runs = [
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", code],
+                    env=cached,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
+            )
+            for _ in range(2 if scale == 1.0 else 0)
+        ]
+    warm_up()
+    cold, again = runs or (None, None)
+    return {"compile_s": cold, "compile_cached_s": again}
+
+
+def warm_up() -> float:
+    """Use every compiled path once and return the seconds that it took."""
+    rng = np.random.default_rng(0)
+    begun = time.perf_counter()
+    for system in (cases.mm1_system, cases.graph_system):
+        scenario, (tape,) = system(1, rng)
+        cases.kernel_seconds(scenario, tape)
+    env = SliceVectorEnv(2, cases.small_calls_scenario())
+    env.reset(seed=0)
+    env.step(np.full(env.action_space.shape, 0.25, np.float32))  # type: ignore[arg-type]
+    for name in paper.STRATEGIES:
+        play(*paper.paper_case(), make_allocator(name))
+    return time.perf_counter() - begun
+
+
+def _kernel(scale: float) -> Figures:
+    """Calls per second inside the kernel, loading a tape and reading results left out."""
+    figures: Figures = {}
+    for key, system, n in (
+        ("calls_per_s", cases.paper_system, 64),
+        ("graph_calls_per_s", cases.graph_system, 16),
+        ("mm1_calls_per_s", cases.mm1_system, 16),
+    ):
+        scenario, tapes = system(max(2, int(n * scale)), np.random.default_rng(1))
+        n_calls = sum(tape.n_calls for tape in tapes)
+        seconds = _best(lambda s=scenario, t=tapes: sum(cases.kernel_seconds(s, x) for x in t))
+        figures[key] = n_calls / seconds
+    return figures
+
+
+def _libraries(scale: float) -> Figures:
+    """The same M/M/1, call by call, in SimPy and in Ciw."""
+    _, (tape,) = cases.mm1_system(1, np.random.default_rng(2))
+    n = int(20_000 * scale)
+    release, service = tape.release[:n], tape.work[:n] / cases.MM1_THROUGHPUT
+    figures: Figures = {"reasons": {}}
+    for name, run in (("simpy", cases.simpy_seconds), ("ciw", cases.ciw_seconds)):
+        try:
+            seconds = _best(lambda r=run: r(release, service)[0], 3)
+            figures[f"{name}_calls_per_s"] = n / seconds
+        except ImportError:
+            figures[f"{name}_calls_per_s"] = None
+            figures["reasons"][f"{name}_calls_per_s"] = f"{name} is not installed: slicegym[bench]"
+    return figures
+
+
+def ratios(figures: Figures) -> Figures:
+    """Return how many times faster than each library the kernel plays the same M/M/1."""
+    return {
+        f"mm1_over_{name}": other and figures["mm1_calls_per_s"] / other
+        for name in ("simpy", "ciw")
+        for other in (figures[f"{name}_calls_per_s"],)
+    }
+
+
+def _single_environment(scale: float) -> Figures:
+    """Steps of one environment with observation, reward, and drawing the tape of each episode."""
+    env = SliceEnv(cases.small_calls_scenario())
+    actions = _actions((4096, env.scenario.n_agents))
+    env.reset(seed=0)
+
+    def steps(n: int = max(3000, int(30_000 * scale))) -> float:
+        begun = time.perf_counter()
+        for k in range(n):
+            if env.step(actions[k % 4096])[3]:
+                env.reset()
+        return (time.perf_counter() - begun) / n
+
+    return {"env_steps_per_s": 1 / _best(steps)}
+
+
+def _environments(scale: float) -> Figures:
+    """Steps of 1,024 environments in a batch, staggered, each drawing tapes of its own."""
+    envs = SliceVectorEnv(BATCH, cases.small_calls_scenario(), staggered=True)
+    actions = _actions((64, BATCH, envs.scenario.n_agents))
+    envs.reset(seed=0)
+
+    def steps(n: int = max(60, int(600 * scale))) -> float:
+        begun = time.perf_counter()
+        for k in range(n):
+            envs.step(actions[k % 64])
+        return (time.perf_counter() - begun) / (n * BATCH)
+
+    return {"vector_env_steps_per_s": 1 / _best(steps)}
+
+
+def _actions(shape: tuple[int, ...]) -> Any:
+    return np.random.default_rng(3).uniform(0, 0.5, shape).astype(np.float32)
+
+
+def _memory(scale: float) -> Figures:
+    """Peak memory of a process that steps 1,024 environments."""
+    code = "from slicegym.eval.bench import peak_memory_mb; print(peak_memory_mb())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {"memory_1024_envs_mb": float(done.stdout)}
+
+
+def peak_memory_mb() -> float:
+    """Step 1,024 environments through more than an episode; return the process's peak [MB]."""
+    envs = SliceVectorEnv(BATCH, "bursty", staggered=True)
+    envs.reset(seed=0)
+    action = _actions((BATCH, envs.scenario.n_agents))
+    for _ in range(envs.scenario.n_intervals + 10):
+        envs.step(action)
+    import resource  # Unix alone has it
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
+
+
+def _paper(scale: float) -> Figures:
+    """Thirty repetitions of the paper's three strategies."""
+    scenario, tape = paper.paper_case()
+    repetitions = max(3, int(30 * scale))
+
+    def repeat() -> float:
+        begun = time.perf_counter()
+        for _ in range(repetitions):
+            for name in paper.STRATEGIES:
+                play(scenario, tape, make_allocator(name))
+        return (time.perf_counter() - begun) * 30 / repetitions
+
+    return {"paper_30_repetitions_s": _best(repeat, 3)}
+
+
+def _decisions(scale: float) -> Figures:
+    """Time per decision by number of agents [µs]."""
+    table = {
+        name: {str(n): _decision_us(name, n, max(20, int(400 * scale))) for n in SIZES}
+        for name in ALLOCATORS
+    }
+    return {"decision_us_by_agents": table}
+
+
+def _decision_us(name: str, n_agents: int, n: int) -> float:
+    agents = tuple(
+        Agent(f"agent{i}", throughput=1.0 + i % 7, min_share=1.0 / n_agents)
+        for i in range(n_agents)
+    )
+    scenario = Scenario(agents, gpus=float(n_agents), name="growth")
+    raw = np.random.default_rng(4).uniform(0, 9, (n, n_agents, len(RAW_COLUMNS)))
+    allocator = make_allocator(name)
+    allocator.reset(scenario)
+
+    def decide() -> float:
+        begun = time.perf_counter()
+        for k in range(n):
+            allocator.allocate(Observation(scenario, np.int64(k), raw[k]))  # type: ignore[arg-type]
+        return 1e6 * (time.perf_counter() - begun) / n
+
+    return _best(decide, 3)
+
+
+def _queues(scale: float) -> Figures:
+    """Kernel time per call by length of the queue [ns], along both paths."""
+    table: dict[str, dict[str, float]] = {}
+    for path, graph in (("independent", False), ("graph", True)):
+        table[path] = {}
+        for n in QUEUES if scale == 1.0 else QUEUES[:-1]:
+            scenario, tape = cases.crowd(n)
+            times = max(1, 100_000 // n)
+            seconds = _best(
+                lambda s=scenario, t=tape, g=graph, m=times: min(
+                    cases.kernel_seconds(s, t, g) for _ in range(m)
+                ),
+                3,
+            )
+            table[path][str(n)] = 1e9 * seconds / n
+    return {"call_ns_by_queue": table}
+
+
+def _ppo(scale: float) -> Figures:
+    """Timesteps per second of PPO, measured by the training side in its own process."""
+    command = [sys.executable, "-m", f"{__package__.rsplit('.', 1)[0]}.train.bench", "--json", "-"]
+    done = subprocess.run(
+        [*command, *(["--quick"] if scale < 1 else [])], capture_output=True, text=True, check=False
+    )
+    try:
+        return {"ppo_steps_per_s": float(json.loads(done.stdout)["ppo_steps_per_s"])}
+    except (ValueError, KeyError, TypeError):
+        reason = (done.stderr.strip().splitlines() or ["no figure came back"])[-1]
+        return {"ppo_steps_per_s": None, "reasons": {"ppo_steps_per_s": reason}}

@@ -1,0 +1,75 @@
+"""The benchmark as tables: each figure beside what it should at least be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .report import grid
+
+# Key, what it is, its target and whether more or less is better.
+LINES = (
+    ("calls_per_s", "calls/s, the paper's load", 10e6, "at least"),
+    ("graph_calls_per_s", "calls/s, call graphs", 2e6, "at least"),
+    ("mm1_calls_per_s", "calls/s, M/M/1", None, ""),
+    ("simpy_calls_per_s", "calls/s, the same in SimPy", None, ""),
+    ("ciw_calls_per_s", "calls/s, the same in Ciw", None, ""),
+    ("mm1_over_simpy", "times SimPy", 100.0, "at least"),
+    ("mm1_over_ciw", "times Ciw", 200.0, "at least"),
+    ("env_steps_per_s", "steps/s, one environment", 50e3, "at least"),
+    ("vector_env_steps_per_s", "steps/s, 1,024 environments", 1.5e6, "at least"),
+    ("ppo_steps_per_s", "timesteps/s, PPO", 30e3, "at least"),
+    ("paper_30_repetitions_s", "s, 30 repetitions of the paper", 1.0, "at most"),
+    ("memory_1024_envs_mb", "MB, process with 1,024 environments", 2000.0, "at most"),
+    ("compile_s", "s, first use ever: compiles", None, ""),
+    ("compile_cached_s", "s, first use in a process", None, ""),
+)
+
+
+def meets(value: float, target: float, sense: str) -> bool:
+    """Whether a figure is what it should be."""
+    return value >= target if sense == "at least" else value <= target
+
+
+def as_table(figures: Mapping[str, Any]) -> RenderableType:
+    """Return the figures with their targets, and what grows with agents and with queues."""
+    table = grid("One core, best of repetitions, distinct tapes")
+    table.add_column("figure", justify="right", no_wrap=True)
+    for header in ("", "target", ""):
+        table.add_column(header, no_wrap=True)
+    for key, what, target, sense in LINES:
+        value = figures[key]
+        wanted = "" if target is None else f"{sense} {quantity(target)}"
+        verdict = ""
+        if target is not None and value is not None:
+            verdict = "met" if meets(value, target, sense) else "missed"
+        table.add_row(quantity(value), Text(what), wanted, verdict)
+    notes = [Text(f"{key}: {reason}") for key, reason in figures["reasons"].items()]
+    grown = (
+        _growth("Time per decision [µs] by number of agents", figures["decision_us_by_agents"]),
+        _growth("Kernel time per call [ns] by length of the queue", figures["call_ns_by_queue"]),
+    )
+    return Group(table, *notes, *grown)
+
+
+def quantity(value: float | None) -> str:
+    """Return a figure for people: 12.3 M, 45,678 or 0.42."""
+    if value is None:
+        return "–"
+    if value >= 1e6:
+        return f"{value / 1e6:.1f} M"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _growth(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = grid(title)
+    table.add_column("", no_wrap=True)
+    for size in next(iter(rows.values())):
+        table.add_column(f"{int(size):,}", justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{value:.1f}" for value in row.values()))
+    return table
