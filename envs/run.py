@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import metrics
 from .kernel import layout
 from .observation import Observation
 from .simulator import Simulator
@@ -82,10 +83,12 @@ class Run:
 
     @cached_property
     def metrics(self) -> Mapping[str, Any]:
-        """What a table shows of the run; see `metrics.run_metrics`."""
-        from .metrics import run_metrics
-
-        return run_metrics(self)
+        """Mean reward and terms per interval, and everything registered in `metrics`."""
+        means = {
+            name: float(np.mean(self.history[name]))
+            for name in ("reward", "latency_term", "cost_term", "idle_term")
+        }
+        return means | metrics.compute(self)
 
 
 def simulate(

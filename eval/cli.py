@@ -238,6 +238,8 @@ def run_app(application: typer.Typer, program: str, arguments: list[str] | None 
         if not hasattr(error, "format_message"):
             raise
         return _fail(program, f"error: {error.format_message()}", getattr(error, "exit_code", 2))
+    if status == 130:  # typer's word for Ctrl-C
+        return _fail(program, "interrupted", 130)
     return status if isinstance(status, int) else 0
 
 

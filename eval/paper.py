@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..baselines import make_allocator
 from ..envs.loading import load_scenario
-from . import metrics
+from ..envs import metrics
 from .rollout import play
 
 if TYPE_CHECKING:

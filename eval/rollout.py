@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..baselines import Allocator, make_allocator
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
-from . import metrics
+from ..envs import metrics
 from .suite import Suite
 
 if TYPE_CHECKING:

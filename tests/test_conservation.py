@@ -7,6 +7,7 @@ instances, those marked slow thousands.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -205,7 +206,7 @@ def used_servers(spells: list[tuple[float, float]], begin: float, end: float, c:
         return 0.0
     return sum(
         (b - a) * min(c, sum(r <= a and b <= done for r, done in spells))
-        for a, b in zip(cuts, cuts[1:], strict=False)
+        for a, b in itertools.pairwise(cuts)
     )
 
 

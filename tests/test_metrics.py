@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slicegym.envs import Agent, Scenario, Tape, simulate
-from slicegym.eval.metrics import METRICS, compute, metric, per_agent
+from slicegym.envs.metrics import METRICS, compute, metric, per_agent
 
 
 def one_server(**changes):

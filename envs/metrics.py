@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..envs.run import Run
+    from .run import Run
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -51,10 +51,11 @@ class Books:
         completed_at = np.asarray(self.run.completed_at, dtype=np.float64)
         if self.run.tape.is_independent:
             return completed_at
+        # One call that never completed leaves its task open.
+        ends = np.where(np.isnan(completed_at), np.inf, completed_at)
         closed_at = np.full(self.run.tape.n_tasks, -np.inf)
-        # NaN spreads through the maximum: one missing call leaves its task open.
-        np.maximum.at(closed_at, self.run.tape.task, completed_at)
-        return closed_at
+        np.maximum.at(closed_at, self.run.tape.task, ends)
+        return np.where(np.isinf(closed_at), np.nan, closed_at)
 
     @cached_property
     def completed(self) -> Bools:
