@@ -81,7 +81,7 @@ class Allocator(ABC):
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
-        """Texts that `make_allocator` takes, on which the contract tests run."""
+        """Texts for `make_allocator` on which the contract tests run; none if it needs a file."""
         return (cls.name,)
 
 

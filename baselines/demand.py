@@ -84,7 +84,7 @@ SEARCH_SPACE = (
     Range("short", 0.0, 1.0),
     Range("drain_s", 0.5, 50.0, log=True),
     Range("service_s", 1.0, 100.0, log=True),
-    Range("exponent", 0.0, 4.0),
+    Range("exponent", 0.0, 8.0),
     Range("keep_warm_s", 0.5, 300.0, log=True),
     Range("floor", 0.0, 1.5),
     Range("foresight", 0.0, 1.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from numbers import Integral, Real
 
 from .errors import ConfigError, did_you_mean
@@ -25,7 +25,10 @@ def number(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{field} must be a number, got {value!r} ({type(value).__name__})")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # a whole number beyond the floats
+        result = math.inf
     if not math.isfinite(result):
         raise ConfigError(f"{field} must be a finite number, got {result!r}")
     if above is not None and not result > above:
@@ -64,6 +67,13 @@ def one_of(field: str, value: object, known: Iterable[str]) -> str:
             f"{field} must be one of {', '.join(words)}, got {value!r}{did_you_mean(value, words)}"
         )
     return str(value)
+
+
+def listing(field: str, value: object) -> Sized:
+    """Return `value` if it is a list, a tuple, an array … and not a string."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sized):
+        raise TypeError(f"{field} must be a list, got {value!r} ({type(value).__name__})")
+    return value
 
 
 def mapping(field: str, value: object) -> Mapping[str, object]:

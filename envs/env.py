@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from .episodes import EpisodeSource, action_space, as_scenario, observation_space
+from .episodes import EpisodeSource, action_space, as_fractions, as_scenario, observation_space
 from .errors import ConfigError
 from .observation import Observation
 from .render import Renderer
@@ -143,7 +143,9 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._playing = True
         if self._renderer is not None:
             self._renderer.reset(self.observation())
-        return self._simulator.observe_flat(0), self._info()
+        info = self._info()
+        del info["reward"]  # as in every step: it is returned by itself
+        return self._simulator.observe_flat(0), info
 
     def step(
         self, action: NDArray[np.float32]
@@ -151,17 +153,13 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Put the requested fractions of the pool into force for one interval.
 
         Raises:
+            TypeError: An action that does not hold numbers.
             ValueError: An action of another shape, or one that is not finite.
             RuntimeError: The episode is over, or none was begun.
         """
         if not self._playing:
-            raise RuntimeError("the episode is over; call reset() before step()")
-        fractions = np.asarray(action, dtype=np.float64)
-        if fractions.shape != (self.scenario.n_agents,):
-            raise ValueError(
-                f"action must have the shape ({self.scenario.n_agents},), one fraction of the pool "
-                f"per agent, got {fractions.shape}"
-            )
+            raise RuntimeError("no episode is running; call reset() before step()")
+        fractions = as_fractions("action", action, (self.scenario.n_agents,))
         flat = self._simulator.step_flat(fractions * self.scenario.gpus)
         info = self._info()
         truncated = bool(self._simulator.environments["done"][0])
@@ -171,7 +169,13 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         return flat[0], info.pop("reward"), False, truncated, info
 
     def observation(self) -> Observation:
-        """Return what an allocator sees now, in physical units, arrays of the shape (N,)."""
+        """Return what an allocator sees now, in physical units, arrays of the shape (N,).
+
+        Raises:
+            RuntimeError: No episode was begun.
+        """
+        if self._simulator.tapes[0] is None:
+            raise RuntimeError("no episode was begun; call reset() before observation()")
         seen = self._simulator.observe()
         return Observation(self.scenario, seen.decision[0], seen.raw[0])
 

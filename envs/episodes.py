@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from . import checks
 from .errors import ConfigError
 from .loading import load_scenario
 from .observation import N_FEATURES
@@ -53,15 +54,48 @@ class EpisodeSource:
             rng: Decides which episode comes next.
             options: `{"episode": Episode}` plays that one, `{"tape": Tape}` that tape.
         """
-        wanted = dict(options or {})
+        wanted = dict(checks.mapping("options", options or {}))
         tape, episode = wanted.pop("tape", None), wanted.pop("episode", None)
         if wanted:
             raise ConfigError(f"options may hold 'episode' or 'tape', got {sorted(wanted)}")
         if tape is not None:
+            if not isinstance(tape, Tape):
+                raise TypeError(f"options['tape'] must be a Tape, got {tape!r}")
             return None, tape
         if episode is None:
             episode = self.workload.sample(self.scenario, self.split, rng)
-        return episode, self.workload.tape(self.scenario, episode)
+        return episode, self.workload.tape(self.scenario, self._checked(episode))
+
+    def _checked(self, episode: Episode) -> Episode:
+        if not isinstance(episode, Episode):
+            raise TypeError(f"options['episode'] must be an Episode, got {episode!r}")
+        if episode.split != self.split:
+            raise ConfigError(
+                f"options['episode'] must be of the environment's split {self.split!r}, got one of "
+                f"{episode.split!r}; make the environment with split={episode.split!r}"
+            )
+        return episode
+
+
+def as_fractions(field: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return requested fractions of the pool as float64.
+
+    Raises:
+        TypeError: Not numbers.
+        ValueError: Another shape than `shape`.
+    """
+    try:
+        fractions = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{field} must have the shape {shape}, got {values!r:.60}") from error
+    if fractions.dtype.kind not in "fiub":
+        raise TypeError(f"{field} must hold numbers, got {values!r:.60}")
+    if fractions.shape != shape:
+        raise ValueError(
+            f"{field} must have the shape {shape}, one fraction of the pool per agent, "
+            f"got {fractions.shape}"
+        )
+    return fractions.astype(np.float64)
 
 
 def observation_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:

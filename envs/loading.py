@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +18,9 @@ from .errors import ConfigError, unknown_name
 from .spec import Agent, Scenario, Weights
 from .workloads import build_workload
 
-MAX_CONFIG_BYTES = 4_000_000
+MAX_CONFIG_BYTES = 1_000_000
+# Aliases let a short file stand for a content that no memory holds ("billion laughs").
+MAX_CONFIG_NODES = 1_000_000
 
 
 def read_yaml(path: Path | Traversable) -> Mapping[str, object]:
@@ -25,14 +30,15 @@ def read_yaml(path: Path | Traversable) -> Mapping[str, object]:
         ConfigError: The file cannot be read, is no YAML or holds no mapping.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{path} must be at most {MAX_CONFIG_BYTES} bytes, got {len(data)}")
+        raise ConfigError(f"{path} must be at most {MAX_CONFIG_BYTES} bytes, got more; split it")
     try:
         content = yaml.load(data, Loader=_StrictLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except Exception as error:  # PyYAML's conversions raise KeyError, RecursionError and others too
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path} must hold a mapping of keys to values, got {content!r:.80}")
@@ -40,19 +46,43 @@ def read_yaml(path: Path | Traversable) -> Mapping[str, object]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML's last duplicate key wins silently; here it is an error."""
+    """PyYAML's last duplicate key wins silently, 1e-3 is a text, aliases may grow without bound."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _size(node, {}) > MAX_CONFIG_NODES:
+            raise yaml.YAMLError(f"its aliases stand for more than {MAX_CONFIG_NODES} values")
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (list, dict)):
-                continue  # unhashable: the parent's own error says so
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {key!r} stands twice (line {line})")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # unhashable: PyYAML's own error says so
+            if (key.tag, key.value) in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key.value!r} stands twice (line {line})")
+            seen.add((key.tag, key.value))
+        return node
+
+
+# As YAML 1.2 has it: a number with an exponent needs neither a dot nor a sign.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the values below a node with every alias written out; inf for one inside itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is known: met again, it holds itself
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = (c for part in parts for c in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def shipped(folder: str) -> dict[str, Traversable]:

@@ -119,7 +119,7 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=None)
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="none")
     FigureCanvasAgg(figure)
     return figure
 

@@ -159,8 +159,14 @@ class Scenario:
         if not isinstance(self.weights, Weights):
             raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
         self._check_memory()
-        if self.workload is not None:
-            self.workload.check(self)
+        if self.workload is None:
+            return
+        if not hasattr(self.workload, "check"):
+            raise TypeError(
+                f"workload must be a Workload (build_workload makes one of a mapping), got "
+                f"{self.workload!r}"
+            )
+        self.workload.check(self)
 
     def _check_memory(self) -> None:
         if self.pool_memory_mb is None:

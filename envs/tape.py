@@ -191,13 +191,15 @@ def _bad(field: str, index: int, values: NDArray[np.generic], rule: str) -> Conf
     return ConfigError(f"{field}[{index}] {rule}, got {values[index].item()!r}")
 
 
-def _array(field: str, values: ArrayLike) -> NDArray[np.generic]:
+def _array(
+    field: str, values: ArrayLike, form: str = "a flat sequence", ndim: int = 1
+) -> NDArray[np.generic]:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ConfigError(f"{field} must be a flat sequence, got {values!r:.60}") from error
-    if array.ndim != 1:
-        raise ConfigError(f"{field} must be a flat sequence, got the shape {array.shape}")
+        raise ConfigError(f"{field} must be {form}, got {values!r:.60}") from error
+    if array.ndim != ndim:
+        raise ConfigError(f"{field} must be {form}, got the shape {array.shape}")
     if array.size and array.dtype.kind not in "iuf":
         raise TypeError(f"{field} must hold numbers, got the dtype {array.dtype}")
     return array
@@ -216,8 +218,9 @@ def _whole_numbers(field: str, values: ArrayLike) -> Ints:
     array = _array(field, values)
     if array.size and array.dtype.kind == "f":
         raise TypeError(f"{field} must hold whole numbers, got the dtype {array.dtype}")
-    if np.any(array < 0) or np.any(array > np.iinfo(np.int32).max):  # type: ignore[operator]
-        raise ConfigError(f"{field} must hold whole numbers from 0 to 2**31 - 1, got {array!r:.60}")
+    bad = np.flatnonzero((array < 0) | (array > np.iinfo(np.int32).max))  # type: ignore[operator]
+    if len(bad):
+        raise _bad(field, bad[0], array, "must be a whole number from 0 to 2**31 - 1")
     return array.astype(np.int32)
 
 
@@ -233,11 +236,12 @@ def _task_ids(values: ArrayLike, n: int) -> Ints:
 
 
 def _routing(values: ArrayLike) -> Floats:
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+    matrix = _array("routing", values, "a square matrix (N, N)", 2).astype(np.float64)
+    if matrix.shape[0] != matrix.shape[1]:
         raise ConfigError(f"routing must be a square matrix (N, N), got the shape {matrix.shape}")
-    if not np.all(np.isfinite(matrix)) or np.any(matrix < 0):
-        raise ConfigError("routing must hold finite numbers of at least 0")
+    bad = np.flatnonzero(~(np.isfinite(matrix) & (matrix >= 0)))
+    if len(bad):
+        raise _bad("routing.flat", bad[0], matrix.ravel(), "must be finite and at least 0")
     return matrix
 
 
@@ -245,13 +249,12 @@ def _checked_edges(predecessors: Sequence[Sequence[int]] | None, n: int) -> NDAr
     """Edges (predecessor, call), shape (edges, 2), by call."""
     if predecessors is None:
         return np.empty((0, 2), dtype=np.int64)
-    if len(predecessors) != n:
+    if len(checks.listing("predecessors", predecessors)) != n:
         raise ConfigError(f"predecessors must have one list a call ({n}), got {len(predecessors)}")
     pairs = []
     for call, before in enumerate(predecessors):
-        if len(before) == 0:
-            continue
         at = f"predecessors[{call}]"
+        checks.listing(at, before)
         listed = [checks.integer(at, p, at_least=0, at_most=n - 1) for p in before]
         if len(set(listed)) != len(listed):
             raise ConfigError(f"{at} must name each call once, got {listed}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from . import checks
-from .episodes import EpisodeSource, action_space, as_scenario, observation_space
+from .episodes import EpisodeSource, action_space, as_fractions, as_scenario, observation_space
 from .errors import ConfigError
 from .observation import Observation
 from .simulator import Simulator
@@ -23,6 +24,7 @@ Flat = NDArray[np.float32]
 Array = NDArray[Any]
 INFO_TERMS = {"time_s": "time", "latency_term": "latency_term", "cost_term": "cost_term"}
 INFO_TERMS["idle_term"] = "idle_term"
+MAX_SEED = 2**63 - 1
 
 
 class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
@@ -30,7 +32,8 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
 
     Environment i, seeded s + i, draws the episodes that a `SliceEnv` seeded s + i would. Episodes
     that end are reset in the same step (`AutoresetMode.SAME_STEP`): the observation is already the
-    next episode's, the last one is in `info["final_obs"]`, its terms in `info["final_info"]`.
+    next episode's, the last one is in `info["final_obs"]`, its terms in `info["final_info"]`. The
+    terms at the top of `info` are always those of the interval that the reward is of.
 
     Args:
         num_envs: Number of environments, B.
@@ -39,8 +42,8 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         render_mode: Must be `None`; render a single `SliceEnv` instead.
         horizon_charge: Whether the last interval pays for the work left open.
         max_episode_steps: Truncate episodes after so many steps; by default at the horizon only.
-        staggered: Start the first episodes at phases spread over the episode, by playing equal
-            shares up to there, so that a batch of rollouts sees all phases at once.
+        staggered: After a reset of the whole batch start at phases spread over the episode, by
+            playing equal shares up to there, so that a batch of rollouts sees all phases at once.
 
     Raises:
         ConfigError: A value out of range, or a scenario without a workload.
@@ -100,66 +103,78 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         Args:
             seed: One seed (environment i gets `seed + i`), or one each.
             options: `{"reset_mask": bools}` resets only those; `{"episodes": [...]}` or
-                `{"tapes": [...]}` give each environment its own.
+                `{"tapes": [...]}` give each environment its own, `None` for one of the split's.
+
+        Raises:
+            TypeError: Seeds or options of the wrong type.
+            ConfigError: Seeds or options out of range, or not one for each environment.
         """
-        wanted = dict(options or {})
-        chosen = self._mask(wanted.pop("reset_mask", None))
-        each = {"episode": wanted.pop("episodes", None), "tape": wanted.pop("tapes", None)}
+        wanted = dict(checks.mapping("options", options or {}))
+        mask = self._mask(wanted.pop("reset_mask", None))
+        each = {f"{key}s": wanted.pop(f"{key}s", None) for key in ("episode", "tape")}
         if wanted:
             known = "'reset_mask', 'episodes' or 'tapes'"
             raise ConfigError(f"options may hold {known}, got {sorted(wanted)}")
-        for b, own in zip(chosen, self._seeds(seed)[chosen], strict=True):
-            if own is not None:
-                self._rngs[b] = seeding.np_random(int(own))[0]
-            self._load(b, {key: v[b] for key, v in each.items() if v is not None})
-        if self._staggered and not self._begun:
+        given = {
+            key[:-1]: self._one_each(f"options[{key!r}]", values)
+            for key, values in each.items()
+            if values is not None
+        }
+        seeds = self._seeds(seed)
+        for b in np.flatnonzero(mask).tolist():
+            if seeds[b] is not None:
+                self._rngs[b] = seeding.np_random(seeds[b])[0]
+            self._load(b, {key: values[b] for key, values in given.items()})
+        if self._staggered and mask.all():
             self._stagger()
         self._begun = True
-        return self._simulator.flat(self._simulator.observe()), self._info()
+        return self._simulator.flat(self._simulator.observe()), self._info(mask)
 
     def step(self, actions: Flat) -> tuple[Flat, Array, Array, Array, dict[str, Any]]:
         """Put the requested fractions of the pools, shape (B, N), into force for one interval.
 
         Raises:
+            TypeError: Actions that do not hold numbers.
             ValueError: Actions of another shape, or not finite.
             RuntimeError: No episode was begun.
         """
         if not self._begun:
             raise RuntimeError("no episode was begun; call reset() before step()")
-        fractions = np.asarray(actions, dtype=np.float64)
-        if fractions.shape != self.action_space.shape:
-            raise ValueError(
-                f"actions must have the shape (environments, agents) = {self.action_space.shape}, "
-                f"got {fractions.shape}"
-            )
+        fractions = as_fractions("actions", actions, (self.num_envs, self.scenario.n_agents))
+        if not np.isfinite(fractions).all():  # before any environment has moved
+            b = np.flatnonzero(~np.isfinite(fractions).all(axis=1))[0]
+            raise ValueError(f"actions[{b}] must be finite numbers, got {fractions[b]}")
         simulator = self._simulator
         flat = simulator.step_flat(fractions * self.scenario.gpus)
-        rewards, info = simulator.rewards, self._info()
+        rewards, info = simulator.rewards, self._info(np.ones(self.num_envs, np.bool_))
         truncated: Array = simulator.environments["decision"] >= self._limit
         if truncated.any():
-            info |= self._finish(np.flatnonzero(truncated), flat, info)
+            info |= self._finish(truncated, flat)
         return flat, rewards, np.zeros(self.num_envs, np.bool_), truncated, info
 
     def observation(self) -> Observation:
-        """Return what an allocator sees now, in physical units, arrays of the shape (B, N)."""
+        """Return what an allocator sees now, in physical units, arrays of the shape (B, N).
+
+        Raises:
+            RuntimeError: No episode was begun.
+        """
+        if not self._begun:
+            raise RuntimeError("no episode was begun; call reset() before observation()")
         return self._simulator.observe()
 
-    def _finish(self, ended: NDArray[np.int64], flat: Flat, info: dict[str, Any]) -> dict[str, Any]:
+    def _finish(self, ended: Array, flat: Flat) -> dict[str, Any]:
         """Begin the next episodes in place of the ended ones and report those."""
         last = np.full(self.num_envs, None, dtype=object)
-        mask = np.zeros(self.num_envs, np.bool_)
-        mask[ended] = True
-        for b in ended:
+        final = self._info(ended)
+        for b in np.flatnonzero(ended).tolist():
             last[b] = flat[b].copy()
-            self._load(int(b), {})
-            flat[b] = self._simulator.observe_flat(int(b))
-        final = {key: value.copy() for key, value in info.items()}
-        final |= {f"_{key}": mask.copy() for key in INFO_TERMS}
+            self._load(b, {})
+            flat[b] = self._simulator.observe_flat(b)
         return {
             "final_obs": last,
-            "_final_obs": mask,
+            "_final_obs": ended.copy(),
             "final_info": final,
-            "_final_info": mask.copy(),
+            "_final_info": ended.copy(),
         }
 
     def _load(self, b: int, options: Mapping[str, Any]) -> None:
@@ -176,30 +191,43 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             simulator.step(equal)
         simulator.environments["done"] = 0
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, mask: Array) -> dict[str, Any]:
+        """Time and terms of the environments in the mask, 0 for the others, as Gymnasium does."""
         environments = self._simulator.environments
-        info: dict[str, Any] = {key: environments[name].copy() for key, name in INFO_TERMS.items()}
-        every = np.ones(self.num_envs, np.bool_)
-        return info | {f"_{key}": every.copy() for key in INFO_TERMS}
+        info: dict[str, Any] = {
+            key: np.where(mask, environments[name], 0.0) for key, name in INFO_TERMS.items()
+        }
+        return info | {f"_{key}": mask.copy() for key in INFO_TERMS}
 
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> NDArray[Any]:
-        if isinstance(seed, (int, np.integer)):
-            return np.array([int(seed) + b for b in range(self.num_envs)], dtype=object)
-        seeds = [None] * self.num_envs if seed is None else list(seed)
-        if len(seeds) != self.num_envs:
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, Integral):
+            first = checks.integer("seed", seed, at_least=0, at_most=MAX_SEED)
+            return [first + b for b in range(self.num_envs)]
+        return [
+            None if s is None else checks.integer(f"seed[{b}]", s, at_least=0, at_most=MAX_SEED)
+            for b, s in enumerate(self._one_each("seed", seed))
+        ]
+
+    def _one_each(self, field: str, values: Any) -> Sequence[Any]:
+        checks.listing(field, values)
+        if len(values) != self.num_envs:
             raise ConfigError(
-                f"seed must be one number or one for each of {self.num_envs} environments, "
-                f"got {len(seeds)}"
+                f"{field} must hold one for each of {self.num_envs} environments, got {len(values)}"
             )
-        return np.array(seeds, dtype=object)
+        each: Sequence[Any] = values
+        return each
 
-    def _mask(self, mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    def _mask(self, mask: NDArray[np.bool_] | None) -> Array:
         if mask is None:
-            return np.arange(self.num_envs)
+            return np.ones(self.num_envs, np.bool_)
+        if not self._begun:
+            raise RuntimeError("no episode was begun; call reset() without 'reset_mask' first")
         mask = np.asarray(mask)
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ConfigError(
                 f"options['reset_mask'] must hold {self.num_envs} booleans, at least one of them "
                 f"true, got {mask!r}"
             )
-        return np.flatnonzero(mask)
+        return mask.copy()

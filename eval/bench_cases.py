@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,17 +107,21 @@ def crowd(n_calls: int) -> tuple[Scenario, Tape]:
     return scenario, Tape.independent(np.zeros(n_calls, np.int32), np.ones(n_calls), release, 100.0)
 
 
-def kernel_seconds(scenario: Scenario, tape: Tape, force_graph: bool = False) -> float:
-    """Seconds that the compiled kernel takes to play a tape under equal shares."""
-    simulator = Simulator(
-        scenario, graph=force_graph or not tape.is_independent, capacity=tape.n_calls
-    )
+def kernel_seconds(scenario: Scenario, tape: Tape, force_graph: bool = False) -> tuple[float, int]:
+    """Play a tape in the compiled kernel under equal shares.
+
+    Returns:
+        Seconds that it took, loading the tape and reading the results left out, and the calls
+        completed.
+    """
+    graph = force_graph or not tape.is_independent
+    simulator = Simulator(scenario, graph=graph, capacity=tape.n_calls)
     simulator.load(0, tape)
     share = scenario.gpus / scenario.n_agents
     schedule = np.full((scenario.n_intervals, scenario.n_agents), share)
     begun = time.perf_counter()
-    simulator.play(schedule)
-    return time.perf_counter() - begun
+    records, _ = simulator.play(schedule)
+    return time.perf_counter() - begun, int(records["completions"].sum())
 
 
 def simpy_seconds(release: Floats, service: Floats) -> tuple[float, float]:
@@ -133,7 +138,7 @@ def simpy_seconds(release: Floats, service: Floats) -> tuple[float, float]:
     server = simpy.Resource(environment, capacity=1)
     latencies: list[float] = []
 
-    def call(duration: float):  # type: ignore[no-untyped-def]
+    def call(duration: float) -> Iterator[Any]:
         begun = environment.now
         with server.request() as turn:
             yield turn
@@ -142,7 +147,7 @@ def simpy_seconds(release: Floats, service: Floats) -> tuple[float, float]:
 
     gaps = np.diff(release, prepend=0.0)
 
-    def source():  # type: ignore[no-untyped-def]
+    def source() -> Iterator[Any]:
         for gap, duration in zip(gaps.tolist(), service.tolist(), strict=True):
             yield environment.timeout(gap)
             environment.process(call(duration))

@@ -15,10 +15,16 @@ PROGRAM = "slicegym-eval"
 app = typer.Typer(
     name=PROGRAM,
     help="Evaluate allocators of serverless GPU capacity: same tapes, same reward for all.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help; the mark in front keeps its lines as they are."""
+    return "\n  ".join(("\b\nExamples:", *lines))
+
 
 JsonOption = Annotated[
     str | None,
@@ -26,7 +32,14 @@ JsonOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "slicegym-eval run --suite azure-heldout --allocators static,adaptive,demand",
+        "slicegym-eval run --suite bursty-train --allocators static,round_robin:quantum=10",
+        "slicegym-eval run --suite azure-heldout --allocators static,learned:DIR --out results",
+        "slicegym-eval run --suite bursty-heldout --episodes 2 --json -",
+    ),
+)
 def run(
     suite: Annotated[
         str, typer.Option(help="SCENARIO-train, -validation or -heldout; see `slicegym-eval list`.")
@@ -46,18 +59,11 @@ def run(
     ] = None,
     json_target: JsonOption = None,
 ) -> None:
-    r"""Play allocators over the same tapes of a suite, and compare them with static.
+    """Play allocators over the tapes of a suite, and compare.
 
     Every allocator is scored by the scenario's one reward, with its three terms beside it. The
     interval is Student's, at 95 %, of the paired difference to static over the suite's
     independent blocks.
-
-    \b
-    Examples:
-      slicegym-eval run --suite azure-heldout --allocators static,adaptive,demand
-      slicegym-eval run --suite bursty-validation --allocators static,round_robin:quantum=10
-      slicegym-eval run --suite azure-heldout --allocators static,learned:runs/azure --out results/1
-      slicegym-eval run --suite bursty-heldout --episodes 2 --json - | python -m json.tool
     """
     from . import report, session
 
@@ -68,14 +74,17 @@ def run(
     _deliver(result, json_target, show)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "slicegym-eval paper",
+        "slicegym-eval paper --json -",
+    ),
+)
 def paper(json_target: JsonOption = None) -> None:
-    r"""Reproduce the case of Zhang, Guo and Tan (arXiv 2512.22149) beside their Table II.
+    """Reproduce the paper's table and print both.
 
-    \b
-    Examples:
-      slicegym-eval paper
-      slicegym-eval paper --json -
+    The case of Zhang, Guo and Tan (arXiv 2512.22149): static, round-robin and their Algorithm 1
+    beside Table II, with what is and isn't reproduced, and why.
     """
     from . import paper as case
     from . import report
@@ -85,15 +94,15 @@ def paper(json_target: JsonOption = None) -> None:
     _deliver(case.as_json(table), json_target, report.paper_report(table))
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "slicegym-eval list",
+        "slicegym-eval list --json -",
+    ),
+)
 def list_(json_target: JsonOption = None) -> None:
-    r"""Name every allocator, scenario, suite and trace.
-
-    \b
-    Examples:
-      slicegym-eval list
-      slicegym-eval list --json -
-    """
+    """Name every allocator, scenario, suite and trace."""
     from . import catalogue
 
     _check_json(json_target)
@@ -101,17 +110,17 @@ def list_(json_target: JsonOption = None) -> None:
     _deliver(content, json_target, catalogue.as_table(content))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "slicegym-eval traces",
+        "SLICEGYM_TRACES=~/traces slicegym-eval traces",
+    ),
+)
 def traces(json_target: JsonOption = None) -> None:
-    r"""List the real traces: where each is found, or what to do where it is not.
+    """List the real traces, and where each is found.
 
     Traces are looked for in $SLICEGYM_TRACES, then in the cache folder, then downloaded when a
     suite needs them. A file with a wrong checksum is an error.
-
-    \b
-    Examples:
-      slicegym-eval traces
-      SLICEGYM_TRACES=~/traces slicegym-eval traces
     """
     from . import traces_cmd
 
@@ -120,20 +129,22 @@ def traces(json_target: JsonOption = None) -> None:
     _deliver(content, json_target, traces_cmd.as_table(content))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "slicegym-eval bench",
+        "slicegym-eval bench --quick --json -",
+    ),
+)
 def bench(
     json_target: JsonOption = None,
-    quick: Annotated[bool, typer.Option(help="A tenth of the work: a look, not a figure.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the work: a look.")] = False,
 ) -> None:
-    r"""Measure speed on one core, all figures in the same run and on distinct tapes.
+    """Measure the speed of kernel, environments and training.
+
+    All figures are taken on one core, in the same run and on distinct tapes.
 
     SimPy and Ciw run the same M/M/1 where they are installed (slicegym[bench]), and PPO where
     torch is (slicegym[train]); a figure that cannot be taken is null, with the reason.
-
-    \b
-    Examples:
-      slicegym-eval bench
-      slicegym-eval bench --quick --json -
     """
     from . import bench as benchmark
     from . import bench_report
@@ -143,7 +154,12 @@ def bench(
     _deliver(content, json_target, bench_report.as_table(content))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "slicegym-eval tune --scenario azure --trials 64",
+        "slicegym-eval tune --scenario bursty --out configs/allocators/demand.yaml",
+    ),
+)
 def tune(
     scenario: Annotated[str, typer.Option(help="Scenario whose training split is tuned on.")],
     allocator: Annotated[str, typer.Option(help="An allocator with parameters.")] = "demand",
@@ -154,15 +170,11 @@ def tune(
         Path | None, typer.Option(help="YAML file to put the scenario's entry into.")
     ] = None,
 ) -> None:
-    r"""Tune an allocator's parameters by random search on the training split.
+    """Tune an allocator's parameters on the training split.
 
-    Candidates are drawn from the allocator's own search space; after a few tapes the better
-    quarter goes on to four times as many (successive halving). Without --out the entry is printed.
-
-    \b
-    Examples:
-      slicegym-eval tune --scenario azure --trials 64
-      slicegym-eval tune --scenario bursty --out configs/allocators/demand.yaml
+    Half of the candidates are drawn at random from the allocator's own search space, the others
+    around the best of those; after a few tapes the better quarter goes on to four times as many.
+    Without --out the entry is printed.
     """
     from . import tune as search
 
@@ -221,8 +233,9 @@ def run_app(application: typer.Typer, program: str, arguments: list[str] | None 
         if hasattr(stream, "reconfigure"):  # a terminal without × shows ? instead of failing
             stream.reconfigure(errors="replace")
     command = typer.main.get_command(application)
+    asked = sys.argv[1:] if arguments is None else arguments
     try:
-        status = command.main(args=arguments, prog_name=program, standalone_mode=False)
+        status = command.main(args=asked or ["--help"], prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return _fail(program, "interrupted", 130)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..baselines import make_allocator
-from ..envs.loading import load_scenario
 from ..envs import metrics
+from ..envs.loading import load_scenario
 from .rollout import play
 
 if TYPE_CHECKING:

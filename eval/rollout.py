@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..baselines import Allocator, make_allocator
+from ..envs import metrics
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
-from ..envs import metrics
 from .suite import Suite
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..envs.traces import load_spec
+from ..envs.traces.files import obtain
 from .output import RunFolder, check_target, plain
 from .report import console
 from .rollout import Row, make_allocators, play_suite
@@ -85,16 +88,16 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[]
 
 def manifest(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
     """Return what a reader needs to repeat the run."""
-    config = plain(dataclasses.asdict(suite.scenario))
-    text = json.dumps(config, sort_keys=True, default=str)
+    scenario = describe(suite.scenario)
+    text = json.dumps(scenario, sort_keys=True)
     return {
         "command": sys.argv,
         "suite": suite.name,
         "allocators": list(specs),
         "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
-        "scenario": json.loads(text),
+        "scenario": scenario,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "traces": trace_sums(suite),
+        "traces": {name: trace_sum(name) for name in sorted(set(traces_in(scenario)))},
         "versions": versions(),
         "commit": commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,6 +134,32 @@ def commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def trace_sums(suite: Suite) -> dict[str, str]:
-    """Return the checksums of the traces that the suite replays."""
-    return {}
+def describe(value: Any) -> Any:
+    """Return a configuration as plain mappings and lists, each object with its type's name."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
+        return {"type": type(value).__name__, **own}
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    return plain(value)
+
+
+def traces_in(config: Any) -> Iterator[str]:
+    """Yield the traces that a described configuration names."""
+    if isinstance(config, list):
+        for item in config:
+            yield from traces_in(item)
+    elif isinstance(config, dict):
+        if isinstance(config.get("trace"), str):
+            yield config["trace"]
+        yield from traces_in(list(config.values()))
+
+
+def trace_sum(name: str) -> str:
+    """Return the sha256 of a trace's unpacked file.
+
+    Raises:
+        TraceError: It is absent or damaged.
+    """
+    data, _ = obtain(load_spec(name))
+    return hashlib.sha256(data).hexdigest()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -92,7 +91,9 @@ class TestRun:
 
     def test_the_reward_is_its_weighted_terms(self, cli, scenario):
         for row in json.loads(self.run(cli, scenario, "--json", "-")[1])["rows"]:
-            weighted = sum(row["weights"][t] * row[f"{t}_term"] for t in ("latency", "cost", "idle"))
+            weighted = sum(
+                row["weights"][t] * row[f"{t}_term"] for t in ("latency", "cost", "idle")
+            )
             assert row["reward"] == pytest.approx(-weighted, abs=1e-9)
 
     def test_all_allocators_play_the_same_tapes(self, cli, scenario):
@@ -396,5 +397,3 @@ def test_a_terminal_without_greek_is_served():
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b"110.26" in done.stdout
-
-

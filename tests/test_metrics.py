@@ -58,11 +58,11 @@ def test_the_walked_run(walked, name):
 
 
 def test_a_rejected_task_stays_to_the_horizon():
-    scenario = one_server(queue_limit=0)
-    row = compute(simulate(scenario, tape([0.0, 0.5, 4.0], [1.0, 1.0, 1.0]), np.ones((10, 1))))
+    scenario = one_server(queue_limit=1)  # the first is served, the second waits
+    row = compute(simulate(scenario, tape([0.0, 0.5, 0.75], [1.0, 1.0, 1.0]), np.ones((10, 1))))
     assert (row["rejected"], row["completed"], row["open"]) == (1, 2, 0)
-    assert row["little_latency_s"] == pytest.approx((1.0 + 9.5 + 1.0) / 3)
-    assert row["latency_mean_s"] == pytest.approx(1.0)
+    assert row["little_latency_s"] == pytest.approx((1.0 + 1.5 + 9.25) / 3)
+    assert row["latency_mean_s"] == pytest.approx(1.25)
 
 
 def test_a_task_lasts_from_its_first_call_to_its_last():
@@ -82,7 +82,7 @@ def test_a_task_lasts_from_its_first_call_to_its_last():
 def test_a_task_with_a_call_missing_is_open():
     scenario = Scenario((Agent("a", 1.0),), horizon_s=10.0)
     graph = Tape.from_calls(
-        [0, 0, 0], [1, 9, 1], [0.0, 0.0, 5.0], [0, 0, 1], [[], [0], []], horizon_s=10.0
+        [0, 0, 0], [1, 9.5, 1], [0.0, 0.0, 5.0], [0, 0, 1], [[], [0], []], horizon_s=10.0
     )
     row = compute(simulate(scenario, graph, np.ones((10, 1))))
     assert (row["completed"], row["open"]) == (0, 2)

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from slicegym.envs.loading import load_scenario, scenario_names
+from slicegym.envs.spec import Scenario
 from slicegym.envs.workloads import Episode
 from slicegym.envs.workloads.compose import Streams
 
 SYNTHETIC = ("bursty", "paper", "paper-dominance", "paper-overload", "paper-spike")
+
+
+def shipped(name: str) -> tuple[Scenario, Streams]:
+    world = load_scenario(name)
+    assert isinstance(world.workload, Streams)
+    return world, world.workload
 
 
 def test_the_shipped_scenarios() -> None:
@@ -18,10 +25,10 @@ def test_the_shipped_scenarios() -> None:
 
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_reference_rate_is_the_mean_rate_of_tasks(name: str) -> None:
-    world = load_scenario(name)
-    rates = world.workload.mean_rates(world)  # type: ignore[union-attr]
+    world, workload = shipped(name)
+    rates = workload.mean_rates(world)
     assert world.reference_rate == pytest.approx(rates.sum(), rel=1e-4)
-    tape = world.workload.tape(world, Episode("train", 0))  # type: ignore[union-attr]
+    tape = workload.tape(world, Episode("train", 0))
     assert tape.n_calls > 500
 
 
@@ -36,8 +43,8 @@ def test_reference_rate_is_the_mean_rate_of_tasks(name: str) -> None:
     ],
 )
 def test_load_is_what_the_scenario_says(name: str, load: float) -> None:
-    world = load_scenario(name)
-    rates = world.workload.mean_rates(world)  # type: ignore[union-attr]
+    world, workload = shipped(name)
+    rates = workload.mean_rates(world)
     assert np.sum(rates / world.throughput) / world.gpus == pytest.approx(load, rel=1e-4)
 
 
@@ -48,14 +55,14 @@ def test_one_call_never_uses_more_than_one_gpu(name: str) -> None:
 
 
 def test_one_agent_dominates() -> None:
-    world = load_scenario("paper-dominance")
-    rates = world.workload.mean_rates(world)  # type: ignore[union-attr]
+    world, workload = shipped("paper-dominance")
+    rates = workload.mean_rates(world)
     assert rates[0] / rates.sum() == pytest.approx(0.9, rel=1e-5)
 
 
 def test_the_paper_releases_every_steps_calls_together_at_its_start() -> None:
-    world = load_scenario("paper")
-    tape = world.workload.tape(world, Episode("train", 0))  # type: ignore[union-attr]
+    world, workload = shipped("paper")
+    tape = workload.tape(world, Episode("train", 0))
     per_step = np.zeros((100, 4), dtype=int)
     np.add.at(per_step, (tape.release.astype(int), tape.agent), 1)
     assert np.all(per_step == [80, 40, 45, 25])

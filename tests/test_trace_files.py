@@ -209,6 +209,6 @@ def test_a_failed_write_leaves_nothing_behind(
         raise OSError("disk full")
 
     monkeypatch.setattr(files.Path, "replace", fail)
-    with pytest.raises(TraceError, match="cannot write .*disk full"):
+    with pytest.raises(TraceError, match=r"cannot write .*disk full"):
         load_trace(summed(places))
     assert [path for path in places["cache"].rglob("*") if path.is_file()] == []

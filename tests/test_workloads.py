@@ -145,12 +145,12 @@ def test_an_episode_keeps_to_the_seeds_of_its_split(split: str, seed: int) -> No
 
 
 def test_streams_and_agents_must_match() -> None:
-    with pytest.raises(ConfigError, match="got 'vison'.*did you mean 'vision'"):
+    with pytest.raises(ConfigError, match=r"got 'vison'.*did you mean 'vision'"):
         scenario(streams(vison=[]), "vision")
     with pytest.raises(ConfigError, match="every agent of scenario 'custom', got none for 'b'"):
         scenario(streams(a=[]), "a", "b")
 
 
 def test_absurd_rates_are_refused_before_they_fill_the_memory() -> None:
-    with pytest.raises(ConfigError, match="at most 5e.07 calls an episode, got 6e.10"):
+    with pytest.raises(ConfigError, match=r"at most 5e.07 calls an episode, got 6e.10"):
         scenario(streams(a={"kind": "poisson", "rate": 1e9}), "a")

@@ -152,7 +152,8 @@ def _serve(constants, agent, calls, slots, until, t1):
     while waiting > 0:
         while calls[call].started == REJECTED_MARK:
             call += 1
-        now = max(calls[call].release, agent.active_from)
+        # Not before the last completion: one at t1 frees a server that nothing may take yet.
+        now = max(calls[call].release, agent.active_from, agent.last_completion)
         full = in_service == constants.concurrency
         if full:
             now = max(now, slots[base].finish)

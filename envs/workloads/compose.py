@@ -80,8 +80,8 @@ class Streams(Workload):
         calls = scenario.horizon_s * sum(s.mean_rate(scenario.horizon_s) for s in synthetic)
         if calls > MAX_CALLS:
             raise ConfigError(
-                f"workload.streams must make at most {MAX_CALLS:g} calls an episode, got {calls:g}; "
-                "lower the rates or the horizon"
+                f"workload.streams must make at most {MAX_CALLS:g} calls an episode, got "
+                f"{calls:g}; lower the rates or the horizon"
             )
 
     def _indices(self, scenario: Scenario) -> dict[str, int]:

@@ -17,7 +17,7 @@ from .case import Call, Case
 
 # What an allocator sees of each agent, under the names of `Observation` and of `plain.Snapshot`.
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
-CLOCKS = ("oldest_wait_s", "ready_in_s", "pause_left_s")
+CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
 SEEN = (*COUNTS, *CLOCKS)
 
 
@@ -137,7 +137,7 @@ def assert_agree(one: Outcome, other: Outcome, tolerance: float) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-# ---- instances written by hand ---------------------------------------------------------------
+# ---- instances written by hand -----------------------------------------------------------------
 
 NAN = math.nan
 

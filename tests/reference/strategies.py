@@ -75,12 +75,13 @@ class Exact:
         The pool is split by repeated halving. Some parts are dropped, or else all are asked for
         twice or four times over, which scaling takes back without rounding.
         """
-        parts = [self.gpus]
-        for _ in range(self.rng.randint(0, n - 1)):
-            i = self.rng.randrange(len(parts))
-            parts[i] /= 2
-            parts.append(parts[i])
         over = self.rng.choice([1.0, 1.0, 2.0, 4.0])
+        parts = [self.gpus]
+        for _ in range(self.rng.randint(0, min(n - 1, 8))):
+            i = self.rng.randrange(len(parts))
+            if parts[i] * over / 2 >= self.quantum:  # what is dropped could not be scaled back
+                parts[i] /= 2
+                parts.append(parts[i])
         nothing = [0.0, 0.0, -0.5, self.quantum / 2]
         if over == 1.0:
             parts = [
@@ -145,7 +146,7 @@ Numbers = Exact | Rough
 def build(numbers: Numbers, options: Options) -> Case:
     """One instance of a family."""
     rng = numbers.rng
-    n = rng.choice([1, 1, 2, 3, 4])
+    n = rng.choice([1, 1, 2, 3, 4, 20])
     k = rng.randint(1, 12)
     scenario = Scenario(
         agents=tuple(_agent(numbers, options, i) for i in range(n)),
@@ -188,7 +189,8 @@ def _calls(numbers: Numbers, options: Options, scenario: Scenario) -> list[Call]
     rng = numbers.rng
     calls: list[Call] = []
     times = [numbers.time(scenario.horizon_s) for _ in range(3)]
-    for task in range(rng.randint(0, options.max_tasks)):
+    many = options.max_tasks * (1 if len(scenario.agents) < 5 else 3)
+    for task in range(rng.randint(0, many)):
         # Bursts: a few instants take many tasks.
         at = rng.choice([rng.choice(times), numbers.time(scenario.horizon_s)])
         first = len(calls)

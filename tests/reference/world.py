@@ -49,7 +49,7 @@ class World:
         self.billed = [0.0 for _ in self.agents]
         self.busy = [0.0 for _ in self.agents]
 
-    # ---- time ---------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------
 
     def advance(self, until: float) -> None:
         """Lets time pass in which nothing happens."""
@@ -86,7 +86,7 @@ class World:
             self.ends(starts)
             self.releases(starts)
 
-    # ---- (1) completions ----------------------------------------------------------------
+    # ---- (1) completions -----------------------------------------------------------------------
 
     def completions(self, starts: bool) -> None:
         for index, job in enumerate(self.jobs):
@@ -111,7 +111,7 @@ class World:
         if all(not math.isnan(member.completed) for member in self.members[task]):
             self.closed[task] = self.now
 
-    # ---- (2) ends of loading, keep-alive and pauses ---------------------------------------
+    # ---- (2) ends of loading, keep-alive and pauses --------------------------------------------
 
     def ends(self, starts: bool) -> None:
         for agent in self.agents:
@@ -141,7 +141,7 @@ class World:
             else:
                 agent.status = WARM
 
-    # ---- (3) releases ---------------------------------------------------------------------
+    # ---- (3) releases --------------------------------------------------------------------------
 
     def plan_release(self, job: Job, at: float) -> None:
         if at < self.scenario.horizon_s:
@@ -184,7 +184,7 @@ class World:
         for job in self.members[task]:
             job.due = NEVER
 
-    # ---- service ----------------------------------------------------------------------------
+    # ---- service -------------------------------------------------------------------------------
 
     def start_all(self) -> None:
         for agent in self.agents:
@@ -216,7 +216,7 @@ class World:
             return job.remaining
         return max(0.0, job.remaining - job.rate * (self.now - job.since))
 
-    # ---- decisions ----------------------------------------------------------------------------
+    # ---- decisions -----------------------------------------------------------------------------
 
     def observe(self) -> list[Snapshot]:
         """What is seen at a decision; the counters of the interval start anew."""
