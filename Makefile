@@ -18,38 +18,37 @@ ROOMS := configs envs baselines eval train
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-KERNELS := $(VENV)/.kernels
-READY := $(INSTALLED) $(KERNELS)
+
 
 .PHONY: help setup demo test test-slow test-all lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-setup: $(READY) ## make .venv and install the package with everything it needs
+setup: $(INSTALLED) ## make .venv and install the package with everything it needs
 
-demo: $(READY) ## train PPO, evaluate it beside the baselines, draw the picture
+demo: $(INSTALLED) ## train PPO, evaluate it beside the baselines, draw the picture
 	$(BIN)/python -m slicegym.train.demo
 
-test: $(READY) ## the fast tests
+test: $(INSTALLED) ## the fast tests
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 # One process: some of these measure time, and all the others would disturb them.
-test-slow: $(READY) ## the slow tests: the installed wheel, training, speed
+test-slow: $(INSTALLED) ## the slow tests: the installed wheel, training, speed
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-all: test-slow test ## every test
 
-lint: $(READY) ## style, formatting and types
+lint: $(INSTALLED) ## style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(READY) ## format the code and sort its imports
+format: $(INSTALLED) ## format the code and sort its imports
 	$(BIN)/ruff check --select I --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## measure the speed of simulator, environments and training
+bench: $(INSTALLED) ## measure the speed of simulator, environments and training
 	$(BIN)/slicegym-eval bench
 
 clean: ## remove builds and caches; .venv and results stay
@@ -65,10 +64,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[train,dev]'
-	touch $@
-
-# Numba caches compiled code file by file and does not see that a function called from another
-# file has changed, so a change in any file that uses Numba empties the whole cache.
-$(KERNELS): $(INSTALLED) $(shell grep -rl --include='*.py' numba $(ROOMS))
-	find $(ROOMS) -name '*.nb[ci]' -delete
 	touch $@

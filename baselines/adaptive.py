@@ -29,11 +29,11 @@ class Adaptive(Allocator):
         """Return Algorithm 1's shares; nothing for anybody where no call has just arrived."""
         scenario = observation.scenario
         demand = observation.arrival_rate * scenario.min_share / scenario.priority
-        total = demand.sum(axis=-1, keepdims=True)
+        total = np.add.reduce(demand, axis=-1, keepdims=True)  # `sum` costs twice the time
         some = total > 0
         wanted = scenario.gpus * demand / np.where(some, total, 1.0)
         shares = np.maximum(wanted, scenario.min_share) * some
-        given = shares.sum(axis=-1, keepdims=True)
+        given = np.add.reduce(shares, axis=-1, keepdims=True)
         # Equal to "scale by G/Σg where Σg > G" without dividing by the sum of nothing.
         fits: Shares = shares * (scenario.gpus / np.maximum(given, scenario.gpus))
         return fits

@@ -54,7 +54,7 @@ class EpisodeSource:
             rng: Decides which episode comes next.
             options: `{"episode": Episode}` plays that one, `{"tape": Tape}` that tape.
         """
-        wanted = dict(checks.mapping("options", options or {}))
+        wanted: dict[str, Any] = dict(checks.mapping("options", options or {}))
         tape, episode = wanted.pop("tape", None), wanted.pop("episode", None)
         if wanted:
             raise ConfigError(f"options may hold 'episode' or 'tape', got {sorted(wanted)}")

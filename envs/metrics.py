@@ -78,7 +78,7 @@ class Books:
     @cached_property
     def latency_s(self) -> Floats:
         """Latency of the completed tasks, (completed,) [s]."""
-        return (self.closed_at - self.opened_at)[self.completed]
+        return np.asarray((self.closed_at - self.opened_at)[self.completed])
 
     @cached_property
     def call_latency_s(self) -> Floats:

@@ -77,11 +77,12 @@ def comparison_figure(
     """Draw several runs side by side: shares, queues and lifecycles, on shared axes."""
     n = len(timelines)
     width = 1.2 + 3.6 * n
-    figure = _figure(width, 5.4)
+    rows = max(len(make_series(timeline).names) for timeline in timelines.values())
+    figure = _figure(width, 4.8 + 0.15 * rows)
     grid = figure.add_gridspec(
         3,
         n,
-        height_ratios=[3.0, 2.4, 0.9],
+        height_ratios=[3.0, 2.4, 0.05 + 0.22 * rows],
         left=1.1 / width,
         right=1.0 - 0.15 / width,
         top=0.8,
@@ -119,7 +120,8 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="none")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("none")  # whatever a user's own settings say
     FigureCanvasAgg(figure)
     return figure
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HISTORY = 120  # decisions that a live picture shows
 MAX_LINES = 16  # agents that the text shows
-NAME_WIDTH, BAR_WIDTH = 14, 20
+TITLE_WIDTH, NAME_WIDTH, BAR_WIDTH = 24, 14, 20  # characters
 
 
 class Renderer:
@@ -70,7 +70,7 @@ class Renderer:
         start = max(0.0, newest.time_s - width)
         figure = episode_figure(
             Timeline.of_frames(scenario, list(self._frames)),
-            f"{scenario.name}   {self._clock()}",
+            f"{_plain(scenario.name, TITLE_WIDTH)}   {self._clock()}",
             self._words(),
             (start, start + width),
             self._peaks,
@@ -81,7 +81,7 @@ class Renderer:
         """Return the newest state as plain text, at most 80 columns wide, one line an agent."""
         newest, scenario = self._newest(), self.scenario
         shown, note = _longest_queues(newest)
-        head = f"{_plain(scenario.name, 40)}   {self._clock()}"
+        head = f"{_plain(scenario.name, TITLE_WIDTH)}   {self._clock()}"
         share = f"  share of {scenario.gpus:g} GPU"
         columns = f"{'agent':{NAME_WIDTH}} {share:{BAR_WIDTH + 10}} {'queue':>7} waits [s]  status"
         lines = [head, self._words() or "no step yet", columns]
@@ -106,7 +106,7 @@ class Renderer:
 
 
 def plot_run(run: Run, path: str | Path | None = None) -> Figure:
-    """Draw a whole episode as the live picture does.
+    """Draw a whole episode as the live picture does, over means of the reward and its terms.
 
     Args:
         run: The run.
@@ -121,7 +121,7 @@ def plot_run(run: Run, path: str | Path | None = None) -> Figure:
     return _saved(
         episode_figure(
             timeline,
-            f"{run.scenario.name}   {run.scenario.horizon_s:,.0f} s",
+            f"{_plain(run.scenario.name, TITLE_WIDTH)}   {run.scenario.horizon_s:,.0f} s",
             f"on average: {_words(_means(run))}",
             (0.0, float(run.scenario.horizon_s)),
             timeline.peaks,
@@ -152,7 +152,8 @@ def plot_runs(runs: Mapping[str, Run], path: str | Path | None = None) -> Figure
             )
     timelines = {name: Timeline.of_run(run) for name, run in runs.items()}
     subtitles = [_words(_means(run)) for run in runs.values()]
-    return _saved(comparison_figure(timelines, subtitles, first.scenario.name), path)
+    title = _plain(first.scenario.name, TITLE_WIDTH)
+    return _saved(comparison_figure(timelines, subtitles, title), path)
 
 
 def _means(run: Run) -> dict[str, float]:

@@ -110,9 +110,14 @@ def simulate(
         force_graph: Take the general path even for independent calls; results are the same.
 
     Raises:
+        TypeError: Something else than a scenario, a tape, and numbers or an allocator.
         ConfigError: Tape and scenario do not go together.
         ValueError: Shares of the wrong shape, or not finite.
     """
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"scenario must be a Scenario, got {scenario!r}; load_scenario makes one")
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape must be a Tape, got {tape!r}; Tape.from_calls makes one")
     simulator = Simulator(
         scenario,
         graph=force_graph or not tape.is_independent,
@@ -123,13 +128,8 @@ def simulate(
     if hasattr(shares, "allocate"):
         records, history, decision_s = _decide_and_play(simulator, shares)
     else:
-        schedule = np.asarray(shares, dtype=np.float64)
-        expected = (scenario.n_intervals, scenario.n_agents)
-        if schedule.shape != expected:
-            raise ValueError(
-                f"shares must have the shape (intervals, agents) = {expected}, got {schedule.shape}"
-            )
-        records, history = simulator.play(np.ascontiguousarray(schedule))
+        schedule = _schedule(scenario, shares)
+        records, history = simulator.play(schedule)
         decision_s = np.full(len(schedule), np.nan)
     return Run(
         scenario,
@@ -140,6 +140,22 @@ def simulate(
         simulator.agents["cold_starts"][0].copy(),
         decision_s,
     )
+
+
+def _schedule(scenario: Scenario, shares: Any) -> Floats:
+    expected = (scenario.n_intervals, scenario.n_agents)
+    rule = f"shares must have the shape (intervals, agents) = {expected}"
+    try:
+        schedule = np.asarray(shares)
+    except ValueError as error:
+        raise ValueError(f"{rule}, got {shares!r:.60}") from error
+    if schedule.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{rule}, or be an allocator with allocate(observation); got {shares!r:.60}"
+        )
+    if schedule.shape != expected:
+        raise ValueError(f"{rule}, got {schedule.shape}")
+    return np.ascontiguousarray(schedule, dtype=np.float64)
 
 
 def _decide_and_play(
@@ -157,7 +173,11 @@ def _decide_and_play(
         begun = time.perf_counter()
         requested = allocator.allocate(observation)
         decision_s[k] = time.perf_counter() - begun
-        simulator.step(requested)
+        try:
+            simulator.step(requested)
+        except (TypeError, ValueError) as error:
+            name = type(allocator).__name__
+            raise type(error)(f"{name}.allocate() at decision {k}: {error}") from error
         simulator.record(records[k])
         history[k] = simulator.environments[0]
     return records, history, decision_s

@@ -315,7 +315,7 @@ class Simulator:
                 f"got {tape.routing.shape}"
             )
 
-    def _graph_state(self, stepping: bool = False) -> tuple[NDArray[Any], ...]:
+    def _graph_state(self, stepping: bool = False) -> tuple[Any, ...]:
         head = (self._system, self._constants, self.environments, self.agents, self._calls)
         tasks = (self._slots, self._tasks, self._task_calls)
         if not stepping:

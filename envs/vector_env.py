@@ -109,7 +109,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             TypeError: Seeds or options of the wrong type.
             ConfigError: Seeds or options out of range, or not one for each environment.
         """
-        wanted = dict(checks.mapping("options", options or {}))
+        wanted: dict[str, Any] = dict(checks.mapping("options", options or {}))
         mask = self._mask(wanted.pop("reset_mask", None))
         each = {f"{key}s": wanted.pop(f"{key}s", None) for key in ("episode", "tape")}
         if wanted:

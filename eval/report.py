@@ -54,9 +54,10 @@ def console(*, stderr: bool = False) -> Console:
 def suite_report(name: str, summary: Mapping[str, Any]) -> RenderableType:
     """Return the tables of one evaluation."""
     weights = summary["weights"]
+    blocks = _count(summary["blocks"], "independent block")
     head = (
-        f"[bold]{name}[/bold]: {summary['episodes']} episodes in {summary['blocks']} independent "
-        f"blocks; reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
+        f"[bold]{name}[/bold]: {_count(summary['episodes'], 'episode')} in {blocks}; "
+        f"reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
         f"{weights['idle']:g}·idle), mean per interval"
     )
     allocators = summary["allocators"]
@@ -67,6 +68,10 @@ def suite_report(name: str, summary: Mapping[str, Any]) -> RenderableType:
         _table("Pool, per episode", allocators, MONEY),
     ]
     return Group(*parts, *(Text(note, style="dim") for note in _notes(summary)))
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Contracts that every registered allocator keeps, and what each one promises on top."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from slicegym.baselines import Allocator, allocator_class, make_allocator, names
 from slicegym.baselines.demand import SEARCH_SPACE, DemandParameters, tuned_parameters
 from slicegym.envs.errors import ConfigError, UnknownNameError
 from slicegym.envs.kernel.observe import RAW_COLUMNS
+from slicegym.envs.loading import scenario_names
 from slicegym.envs.observation import Observation
 from slicegym.envs.spec import Agent, Scenario
 
@@ -360,5 +362,14 @@ class TestDemand:
             DemandParameters(**{one.name: (one.low, one.high)[end] for one in SEARCH_SPACE})
 
     def test_the_tuned_parameters_are_read(self):
-        for parameters in tuned_parameters().values():
-            assert isinstance(parameters, DemandParameters)
+        tuned = tuned_parameters()
+        assert {"azure", "bursty", "paper"} <= set(tuned) <= set(scenario_names())
+        assert all(isinstance(parameters, DemandParameters) for parameters in tuned.values())
+
+    def test_given_parameters_go_before_tuned_ones(self):
+        world = replace(scenario(2), name="bursty")
+        observation = with_calls(world, queue=[3, 3], warm=1)
+        first, second = (
+            make_allocator(spec).allocate(observation) for spec in ("demand", "demand:drain_s=0.5")
+        )
+        assert (second > first).all()

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
 from numba import njit
 
-# `error_model="numpy"`: a division by zero yields inf or nan and needs no branch; the kernel has
-# none. No fastmath: the order of floating-point operations is part of the results.
-compiled = njit(cache=True, error_model="numpy", nogil=True)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@cache
+def kernel_digest() -> str:
+    """Return a digest of all sources of the kernel."""
+    total = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function at its first call, or load what an earlier process compiled.
+
+    A division by zero yields inf or nan without a branch (`error_model`), the global lock is
+    released, and there is no fastmath: the order of operations is part of the results.
+
+    Numba renews a cached function when its own file changes, and not when a function that it
+    inlined changes in another file. So the stamp of each cache names all sources of the kernel.
+    """
+    dispatcher = njit(cache=True, error_model="numpy", nogil=True)(function)
+    cache_file = dispatcher._cache._cache_file
+    cache_file._source_stamp = (*cache_file._source_stamp, kernel_digest())
+    return dispatcher  # type: ignore[no-any-return]

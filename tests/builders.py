@@ -1,0 +1,134 @@
+"""Small scenarios, tapes and workloads that reach every corner, and what tests of them share."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+
+from slicegym.envs import Agent, Observation, Scenario, Tape
+from slicegym.envs.loading import load_scenario, shipped
+from slicegym.envs.registration import env_id
+from slicegym.envs.workloads import Episode, Workload, build_workload
+
+SCENARIOS = {env_id(name): name for name in shipped("scenarios")}
+
+
+def needs_traces(name: str) -> bool:
+    """Whether a shipped scenario replays real traces."""
+    return "trace:" in shipped("scenarios")[name].read_text(encoding="utf-8")
+
+
+def every_id() -> list[Any]:
+    """All registered ids, those on real traces marked so."""
+    ids = sorted(spec for spec in gym.registry if spec.startswith("slicegym/"))
+    return [
+        pytest.param(name, marks=pytest.mark.traces)
+        if name in SCENARIOS and needs_traces(SCENARIOS[name])
+        else name
+        for name in ids
+    ]
+
+
+def random_ids() -> list[Any]:
+    """The ids whose episodes differ from each other."""
+    return [p for p in every_id() if is_random(p if isinstance(p, str) else p.values[0])]
+
+
+@cache
+def is_random(name: str) -> bool:
+    workload = load_scenario(SCENARIOS.get(name, "paper")).workload
+    assert workload is not None
+    return workload.is_random
+
+
+def pair(**changes: Any) -> Scenario:
+    """The two agents of the public example."""
+    agents = (Agent("a", throughput=10), Agent("b", throughput=5))
+    return Scenario(**{"agents": agents, "horizon_s": 10.0, **changes})
+
+
+def rich(**changes: Any) -> Scenario:
+    """Cold starts, keep-alive, pauses, queue limits, scarce memory and a short last interval."""
+    agents = (
+        Agent("a", 4.0, memory_mb=6, footprint=0.2, cold_start_s=1.5, keep_alive_s=2.0),
+        Agent("b", 3.0, priority=2, memory_mb=6, cold_start_s=0.7, keep_alive_s=3.0, concurrency=2),
+        Agent("c", 5.0, priority=4, memory_mb=3, queue_limit=2, keep_alive_s=1.25),
+    )
+    streams = {
+        name: {"kind": "poisson", "rate": rate, "work": {"kind": "exponential"}}
+        for name, rate in (("a", 1.5), ("b", 1.0), ("c", 3.0))
+    }
+    values: dict[str, Any] = {
+        "agents": agents,
+        "gpus": 2.0,
+        "horizon_s": 20.5,
+        "reconfigure_s": 0.3,
+        "pool_memory_mb": 10,
+        "reference_latency_s": 4.0,
+        "workload": build_workload({"kind": "streams", "streams": streams}),
+        "name": "rich",
+    }
+    return Scenario(**{**values, **changes})
+
+
+@dataclass(frozen=True)
+class Chains(Workload):
+    """Tasks of up to three calls, one agent after the other, with think times."""
+
+    has_graphs: ClassVar[bool] = True
+
+    def check(self, scenario: Scenario) -> None:
+        assert scenario.n_agents > 1
+
+    def tape(self, scenario: Scenario, episode: Episode) -> Tape:
+        return chains(scenario, np.random.default_rng(episode.seed))
+
+
+def chains(scenario: Scenario, rng: np.random.Generator, n_tasks: int = 40) -> Tape:
+    """Draw tasks of up to three calls in a row; calls of a task stand together."""
+    length = rng.integers(1, 4, n_tasks)
+    n = int(length.sum())
+    task = np.repeat(np.arange(n_tasks), length)
+    first = np.diff(task, prepend=-1) > 0
+    agent = rng.integers(0, scenario.n_agents, n)
+    release = np.where(first, rng.uniform(0, scenario.horizon_s, n), rng.choice([0.0, 0.5, 2.0], n))
+    before = [[] if first[call] else [call - 1] for call in range(n)]
+    routing = np.full((scenario.n_agents, scenario.n_agents), 0.5 / scenario.n_agents)
+    work = rng.exponential(1.0, n)
+    horizon_s = scenario.horizon_s
+    return Tape.from_calls(agent, work, release, task, before, horizon_s=horizon_s, routing=routing)
+
+
+def graphs() -> Scenario:
+    """The rich scenario on call graphs."""
+    return rich(workload=Chains(), name="graphs")
+
+
+class Recorder:
+    """An allocator of seeded random shares, some of them zero, that keeps what it saw."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.seen: list[Observation] = []
+
+    def allocate(self, observation: Observation) -> Any:
+        self.seen.append(observation)
+        n = observation.scenario.n_agents
+        return self.rng.uniform(0, 1, n) * (self.rng.random(n) < 0.7) * observation.scenario.gpus
+
+
+def actions(space: gym.spaces.Space[Any], n: int, seed: int = 0) -> Any:
+    """Draw n random actions of a Box, a third of their elements 0, shape (n, ...)."""
+    assert space.shape is not None
+    rng = np.random.default_rng(seed)
+    drawn = rng.random((n, *space.shape)) * (rng.random((n, *space.shape)) < 0.67)
+    return drawn.astype(np.float32)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two results are equal to the last bit, with the same keys, types and dtypes."""
+    return bool(data_equivalence(one, other, exact=True))
