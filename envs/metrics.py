@@ -87,8 +87,8 @@ class Books:
 
     def latency_of_agent(self, agent: int) -> Floats:
         """Latency of the completed calls of one agent [s]."""
-        latency = self.call_latency_s[self.run.tape.agent == agent]
-        return latency[~np.isnan(latency)]
+        of_agent = self.run.tape.agent == agent
+        return self.call_latency_s[of_agent & ~np.isnan(self.call_latency_s)]
 
     @cached_property
     def billed_gpu_s(self) -> float:

@@ -41,7 +41,7 @@ class Run:
         rejected: (calls,), whether the call was released and rejected.
         records: (K, N), dtype `layout.RECORD`: share, billed and busy GPU-seconds, queue, …
         history: (K,), dtype `layout.ENVIRONMENT`: reward and its terms, churn.
-        cold_starts: Loads begun per agent, (N,).
+        cold_starts: Loads begun per agent, those that take no time left out, (N,).
         decision_s: Wall-clock time of each decision, (K,) [s]; NaN for a given schedule.
     """
 

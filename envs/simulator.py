@@ -315,12 +315,12 @@ class Simulator:
                 f"got {tape.routing.shape}"
             )
 
-    def _graph_state(self, stepping: bool = False) -> tuple[Any, ...]:
+    def _graph_state(self, stepping: bool = False) -> list[Any]:
         head = (self._system, self._constants, self.environments, self.agents, self._calls)
         tasks = (self._slots, self._tasks, self._task_calls)
         if not stepping:
-            return (*head, *tasks, self._roots, self._delayed)
-        return (*head, *tasks, self._successors, self._roots, self._delayed, self._order)
+            return [*head, *tasks, self._roots, self._delayed]
+        return [*head, *tasks, self._successors, self._roots, self._delayed, self._order]
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
         """Make room for larger tapes, a quarter more than asked, keeping what is loaded."""

@@ -369,7 +369,7 @@ def test_allocators_are_split_at_commas_between_them(text, specs):
 
 
 def test_ctrl_c_ends_with_130_and_leaves_the_mark(scenario, tmp_path):
-    scenario.write_text(SCENARIO.replace("suite_episodes: 3", "suite_episodes: 100000"))
+    scenario.write_text(SCENARIO.replace("suite_episodes: 3", "suite_episodes: 5000"))
     out = tmp_path / "out"
     command = [sys.executable, "-c", "from slicegym.eval.cli import main; main()", "run"]
     command += ["--suite", f"{scenario}-train", "--allocators", "static", "--out", str(out)]

@@ -37,50 +37,51 @@ def play(shares: Any, tape: Tape | None = None, **options: Any) -> Run:
     return simulate(pair(), calls() if tape is None else tape, shares, **options)
 
 
+EXAMPLE = """
+import numpy as np, gymnasium as gym, slicegym
+from slicegym.envs import Agent, Scenario, Tape, simulate, load_scenario
+
+tape = Tape.from_calls(agent=[0, 1, 1], work=[1, 1, 1], release=[0.0, 0.0, 0.5],     # release of calls without predecessors,
+                       task=[0, 0, 1], predecessors=[[], [0], []], horizon_s=10.0)   # delay after the last predecessor otherwise
+scenario = Scenario(agents=(Agent("a", throughput=10), Agent("b", throughput=5)), gpus=1.0, interval_s=1.0, horizon_s=10.0)
+run = simulate(scenario, tape, np.full((10, 2), 0.5))     # shares (intervals, agents) in GPUs, or an allocator
+run.released_at, run.started_at, run.completed_at         # (calls,) s, nan where it did not happen
+run.rewards, run.metrics                                  # (intervals,), a mapping
+"""  # noqa: E501
+ENVIRONMENTS = """
+env = gym.make("slicegym/Azure-v0", split="train")
+envs = gym.make_vec("slicegym/Azure-v0", num_envs=256, vectorization_mode="vector_entry_point", split="train")
+"""  # noqa: E501
+
+
+def run_example(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names
+
+
 def test_the_public_example() -> None:
-    import gymnasium as gym
-    import numpy as np
-
-    import slicegym
-    from slicegym.envs import Agent, Scenario, Tape, load_scenario, simulate
-
-    # fmt: off
-    tape = Tape.from_calls(agent=[0, 1, 1], work=[1, 1, 1], release=[0.0, 0.0, 0.5],     # release of calls without predecessors,
-                           task=[0, 0, 1], predecessors=[[], [0], []], horizon_s=10.0)   # delay after the last predecessor otherwise
-    scenario = Scenario(agents=(Agent("a", throughput=10), Agent("b", throughput=5)), gpus=1.0, interval_s=1.0, horizon_s=10.0)
-    run = simulate(scenario, tape, np.full((10, 2), 0.5))     # shares (intervals, agents) in GPUs, or an allocator
-    # fmt: on
-    assert run.released_at.tolist() == [0.0, 0.2, 0.5]
-    assert run.started_at.tolist() == [0.0, 0.2, 0.6]
+    run = run_example(EXAMPLE)["run"]
+    assert run.released_at.tolist() == pytest.approx([0.0, 0.2, 0.5], abs=1e-12)
+    assert run.started_at.tolist() == pytest.approx([0.0, 0.2, 0.6], abs=1e-12)
     assert run.completed_at.tolist() == pytest.approx([0.2, 0.6, 1.0], abs=1e-12)
-    assert run.rewards.shape == (10,)
-    # Task 0 is open for 0.6 s and task 1 for 0.5 s; the GPU is paid for and busy for 0.5 + 0.4 s
-    # of half a share each (0.2 s of a, 0.4 + 0.4 s of b).
+    # Task 0 is open for 0.6 s and task 1 for 0.5 s. The whole pool is paid for; half of it is busy
+    # for 0.2 s at a and for 2 · 0.4 s at b.
     assert run.latency_term.tolist() == pytest.approx([1.1] + 9 * [0.0])
     assert run.cost_term.tolist() == pytest.approx(10 * [1.0])
     assert run.idle_term.tolist() == pytest.approx([0.5] + 9 * [1.0])
+    assert run.rewards.tolist() == pytest.approx([-2.6] + 9 * [-2.0])
     assert run.metrics["latency_mean_s"] == pytest.approx(0.55)
     assert run.metrics["throughput"] == pytest.approx(0.2)
 
-    env = gym.make("slicegym/Paper-v0", split="train")
-    envs = gym.make_vec(
-        "slicegym/Paper-v0", num_envs=256, vectorization_mode="vector_entry_point", split="train"
-    )
-    assert env.reset(seed=0)[0].shape == envs.reset(seed=0)[0].shape[1:]
-    assert slicegym.__version__
-    assert load_scenario("paper").n_agents == 4
 
-
-@pytest.mark.traces
-def test_the_public_example_on_the_trace() -> None:
-    import gymnasium as gym
-
-    env = gym.make("slicegym/Azure-v0", split="train")
-    envs = gym.make_vec(
-        "slicegym/Azure-v0", num_envs=256, vectorization_mode="vector_entry_point", split="train"
-    )
-    one, _ = env.reset(seed=3)
-    batch, _ = envs.reset(seed=3)
+@pytest.mark.parametrize(
+    "name", [pytest.param("Azure", marks=pytest.mark.traces("azure_conv", "azure_code")), "Paper"]
+)
+def test_the_public_environments(name: str) -> None:
+    names = run_example(EXAMPLE + ENVIRONMENTS.replace("Azure", name))
+    one, _ = names["env"].reset(seed=3)
+    batch, _ = names["envs"].reset(seed=3)
     assert batch.shape == (256, *one.shape)
     assert np.array_equal(batch[0], one)
 
@@ -92,7 +93,7 @@ def test_shapes_and_types() -> None:
     assert (run.rejected.shape, run.rejected.dtype) == ((3,), np.bool_)
     assert run.shares.shape == run.records.shape == (10, 2)
     assert run.history.shape == run.decision_s.shape == (10,)
-    assert run.cold_starts.tolist() == [1, 1]
+    assert run.cold_starts.tolist() == [0, 0]  # a load that takes no time is none
     assert np.isnan(run.decision_s).all()  # nobody decided
     assert set(run.records.dtype.names or ()) >= {"queue", "billed", "busy", "arrivals", "status"}
     assert isinstance(run.metrics["cold_starts"], int)
@@ -262,5 +263,5 @@ def test_tapes_that_do_not_go_with_the_scenario(tape: Tape, message: str) -> Non
 def test_other_things_than_scenarios_and_tapes() -> None:
     with pytest.raises(TypeError, match="scenario must be a Scenario, got 'paper'; load_scenario"):
         simulate("paper", calls(), SHARES)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="tape must be a Tape, got None; Tape.from_calls"):
+    with pytest.raises(TypeError, match="tape must be a Tape, got None"):
         simulate(pair(), None, SHARES)  # type: ignore[arg-type]

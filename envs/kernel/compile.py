@@ -6,11 +6,9 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numba import njit
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @cache
@@ -22,7 +20,7 @@ def kernel_digest() -> str:
     return total.hexdigest()
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function at its first call, or load what an earlier process compiled.
 
     A division by zero yields inf or nan without a branch (`error_model`), the global lock is
