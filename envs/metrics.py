@@ -87,8 +87,8 @@ class Books:
 
     def latency_of_agent(self, agent: int) -> Floats:
         """Latency of the completed calls of one agent [s]."""
-        of_agent = self.run.tape.agent == agent
-        return self.call_latency_s[of_agent & ~np.isnan(self.call_latency_s)]
+        of_agent: Bools = (self.run.tape.agent == agent) & ~np.isnan(self.call_latency_s)
+        return self.call_latency_s[of_agent]
 
     @cached_property
     def billed_gpu_s(self) -> float:

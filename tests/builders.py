@@ -51,11 +51,17 @@ def pair(**changes: Any) -> Scenario:
     return Scenario(**{"agents": agents, "horizon_s": 10.0, **changes})
 
 
+def drawn_pair() -> Scenario:
+    """The two agents of the public example under Poisson calls."""
+    streams = {name: {"kind": "poisson", "rate": 3.0} for name in "ab"}
+    return pair(workload=build_workload({"kind": "streams", "streams": streams}))
+
+
 def rich(**changes: Any) -> Scenario:
     """Cold starts, keep-alive, pauses, queue limits, scarce memory and a short last interval."""
     agents = (
         Agent("a", 4.0, memory_mb=6, footprint=0.2, cold_start_s=1.5, keep_alive_s=2.0),
-        Agent("b", 3.0, priority=2, memory_mb=6, cold_start_s=0.7, keep_alive_s=3.0, concurrency=2),
+        Agent("b", 3.0, priority=2, memory_mb=6, cold_start_s=1.7, keep_alive_s=3.0, concurrency=2),
         Agent("c", 5.0, priority=4, memory_mb=3, queue_limit=2, keep_alive_s=1.25),
     )
     streams = {
@@ -127,6 +133,12 @@ def actions(space: gym.spaces.Space[Any], n: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     drawn = rng.random((n, *space.shape)) * (rng.random((n, *space.shape)) < 0.67)
     return drawn.astype(np.float32)
+
+
+def rollout(env: Any, seed: int | None, n: int = 12, **reset: Any) -> list[Any]:
+    """All that a reset and n steps return."""
+    steps = [env.reset(seed=seed, **reset)]
+    return steps + [env.step(action) for action in actions(env.action_space, n)]
 
 
 def same(one: Any, other: Any) -> bool:

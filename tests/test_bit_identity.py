@@ -61,7 +61,10 @@ def independent_tape(seed: int) -> Tape:
 def graph_tape(seed: int) -> Tape:
     """Tasks that fan out and join, with think times."""
     rng = np.random.default_rng(seed)
-    agent, release, task, predecessors = [], [], [], []
+    agent: list[int] = []
+    release: list[float] = []
+    task: list[int] = []
+    predecessors: list[list[int]] = []
     for t in range(120):
         first = len(agent)
         agent += [0, 1, 1, int(rng.integers(1, 4)), 2]
@@ -97,7 +100,8 @@ class Playback:
 
     def allocate(self, observation: Observation) -> np.ndarray:
         self.seen.append(observation.raw.copy())
-        return self.shares[len(self.seen) - 1]
+        row: np.ndarray = self.shares[len(self.seen) - 1]
+        return row
 
 
 TAPES = {"independent": independent_tape, "graph": graph_tape}

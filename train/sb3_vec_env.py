@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from ..baselines.learned import ActionMap, Direct
+from ..baselines.action_map import ACTION_MAPS
+from ..envs import checks
 from ..envs.errors import ConfigError
 from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
@@ -25,9 +26,9 @@ class SliceVecEnv(VecEnv):
 
     ## Action space
 
-    `Box(-1, 1, (n,), float32)`, which PPO's Gaussian suits; an `ActionMap` makes requested shares
-    of it. The default, `Direct`, has one action per agent: g = (a + 1)/2 · G [GPU], the same as
-    the fraction (a + 1)/2 in `SliceEnv`, and the same results to the last bit.
+    `Box(-1, 1, (n,), float32)`, which PPO's Gaussian suits; an action map makes requested shares
+    of it (`baselines/action_map.py`). `direct` has one action per agent: g = (a + 1)/2 · G [GPU],
+    which is the fraction (a + 1)/2 in `SliceEnv`, with the same results to the last bit.
 
     ## Observations, rewards, seeds
 
@@ -45,7 +46,7 @@ class SliceVecEnv(VecEnv):
         num_envs: Number of environments, B.
         scenario: A `Scenario`, the name of a shipped one, or the path of a YAML file.
         split: `"train"`, `"validation"` or `"heldout"`.
-        action_map: Makes requested shares of actions.
+        action: Name of the action map.
         horizon_charge: Whether the last interval pays for the work left open. Off by default: PPO
             bootstraps at a truncation, and would count that work twice.
         staggered: Start the first episodes at phases spread over the episode.
@@ -60,7 +61,7 @@ class SliceVecEnv(VecEnv):
         scenario: Scenario | str | Path = "paper",
         split: str = "train",
         *,
-        action_map: ActionMap | None = None,
+        action: str = "direct",
         horizon_charge: bool = False,
         staggered: bool = False,
     ) -> None:
@@ -68,11 +69,11 @@ class SliceVecEnv(VecEnv):
             num_envs, scenario, split, horizon_charge=horizon_charge, staggered=staggered
         )
         self.scenario = self.envs.scenario
-        self.action_map = Direct(self.scenario) if action_map is None else action_map
+        self.action_map = ACTION_MAPS[checks.one_of("action", action, ACTION_MAPS)]
         self.render_mode = None
-        actions = gym.spaces.Box(-1.0, 1.0, (self.action_map.n_actions,), np.float32)
+        self._shape = (num_envs, self.action_map.n_actions(self.scenario.n_agents))
+        actions = gym.spaces.Box(-1.0, 1.0, self._shape[1:], np.float32)
         super().__init__(num_envs, self.envs.single_observation_space, actions)
-        self._shape = (num_envs, self.action_map.n_actions)
         self._forget(np.arange(num_envs))
 
     def _forget(self, ended: NDArray[np.int64]) -> None:
@@ -111,8 +112,7 @@ class SliceVecEnv(VecEnv):
         Raises:
             ValueError: An action that is not a finite number.
         """
-        observe = self.envs.observation
-        fractions = self.action_map.fractions(self._actions, observe)
+        fractions = self.action_map.fractions(self._actions)
         flat, rewards, _, dones, step = self.envs.step(fractions)  # type: ignore[arg-type]
         self._played += 1
         self._sums += (rewards, *(step[term] for term in TERMS))

@@ -19,6 +19,7 @@ from .case import Call, Case
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
 CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
 SEEN = (*COUNTS, *CLOCKS)
+RECORDED = {"rejected": "rejections"}  # where `Run.records` has another name
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Outcome:
     """What one episode showed, whoever played it.
 
     Arrays over calls, over (intervals, agents), over intervals, or (cold starts) over agents;
-    `seen` holds arrays over (decisions, agents) of what was observed at each decision.
+    `seen` holds arrays over (decisions, agents) of what was observed at each decision, `ends` of
+    what was recorded at the end of each interval. `area` is the integral over time of the open
+    tasks, by the agent that opened them.
     """
 
     released_at: np.ndarray
@@ -34,6 +37,7 @@ class Outcome:
     completed_at: np.ndarray
     rejected: np.ndarray
     shares: np.ndarray
+    area: np.ndarray
     billed: np.ndarray
     busy: np.ndarray
     latency_term: np.ndarray
@@ -42,10 +46,11 @@ class Outcome:
     rewards: np.ndarray
     cold_starts: np.ndarray
     seen: dict[str, np.ndarray]
+    ends: dict[str, np.ndarray]
 
 
 TIMES = ("released_at", "started_at", "completed_at")
-AMOUNTS = ("shares", "billed", "busy", "latency_term", "cost_term", "idle_term", "rewards")
+AMOUNTS = ("shares", "area", "billed", "busy", "latency_term", "cost_term", "idle_term", "rewards")
 
 Player = Callable[..., Outcome]
 
@@ -66,7 +71,8 @@ class Recorder:
         for key in SEEN:
             self.seen[key].append(np.array(getattr(observation, key), dtype=np.float64))
         self.decision += 1
-        return self.shares[self.decision - 1]
+        row: np.ndarray = self.shares[self.decision - 1]
+        return row
 
 
 def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
@@ -76,8 +82,13 @@ def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
         key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[:-1]], dtype=float)
         for key in SEEN
     }
-    values = {f.name: np.array(getattr(run, f.name)) for f in fields(Outcome) if f.name != "seen"}
-    return Outcome(**values, seen=seen)
+    ends = {
+        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[1:]], dtype=int)
+        for key in COUNTS
+    }
+    names = {f.name for f in fields(Outcome)} - {"seen", "ends"}
+    values = {name: np.array(getattr(run, name)) for name in names}
+    return Outcome(**values, seen=seen, ends=ends)
 
 
 def by_kernel(case: Case, horizon_charge: bool = True, **options: Any) -> Outcome:
@@ -99,6 +110,7 @@ def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
             name: np.array(getattr(run, name))
             for name in (*TIMES, "rejected", "shares", "cold_starts")
         },
+        area=np.array(run.records["area"]),
         billed=np.array(run.records["billed"]),
         busy=np.array(run.records["busy"]),
         latency_term=np.array(run.latency_term),
@@ -106,6 +118,7 @@ def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
         idle_term=np.array(run.idle_term),
         rewards=np.array(run.rewards),
         seen=seen,
+        ends={key: np.array(run.records[RECORDED.get(key, key)]) for key in COUNTS},
     )
 
 
@@ -129,6 +142,7 @@ def assert_agree(one: Outcome, other: Outcome, tolerance: float) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
     for name in COUNTS:
         np.testing.assert_array_equal(one.seen[name], other.seen[name], name)
+        np.testing.assert_array_equal(one.ends[name], other.ends[name], name)
     for name in CLOCKS:
         a, b = one.seen[name], other.seen[name]
         np.testing.assert_allclose(a, b, rtol=0, atol=max(tolerance, 1e-12), err_msg=name)
@@ -165,6 +179,6 @@ def singles(*releases: float, agent: int = 0, work: float = 1.0) -> list[Call]:
     return [Call(agent, work, task, release) for task, release in enumerate(releases)]
 
 
-def same(actual: np.ndarray, expected: Sequence[Any]) -> bool:
+def same(actual: np.ndarray, expected: Sequence[Any] | np.ndarray) -> bool:
     """Equal to the last bit, nan equal to nan."""
     return np.array_equal(actual, np.array(expected, dtype=float), equal_nan=True)

@@ -21,6 +21,7 @@ class PlainRun:
     rejected: list[bool]
     shares: list[list[float]]
     snapshots: list[list[Snapshot]]
+    area: list[list[float]]
     billed: list[list[float]]
     busy: list[list[float]]
     latency_term: list[float]
@@ -68,7 +69,8 @@ def play(case: Case, horizon_charge: bool = True) -> PlainRun:
 def close_interval(run: PlainRun, world: World, length: float, charge: bool) -> None:
     """The three terms of one interval, with the horizon charge in the last."""
     scenario = world.scenario
-    area, billed, busy = world.weighted_tasks, sum(world.billed), sum(world.busy)
+    area = sum(a / agent.priority for a, agent in zip(world.area, scenario.agents, strict=True))
+    billed, busy = sum(world.billed), sum(world.busy)
     if charge:
         for task, opened in enumerate(world.opened):
             if math.isnan(opened) or not math.isnan(world.closed[task]):
@@ -86,6 +88,7 @@ def close_interval(run: PlainRun, world: World, length: float, charge: bool) -> 
     run.cost_term.append(cost)
     run.idle_term.append(idle)
     run.rewards.append(-(w.latency * latency + w.cost * cost + w.idle * idle))
+    run.area.append(world.area)
     run.billed.append(world.billed)
     run.busy.append(world.busy)
     world.clear_areas()

@@ -31,7 +31,7 @@ class Stage(simpy.Event):
         super().__init__(env)
         self._ok = True
         self._value = None
-        env.schedule(self, priority=priority, delay=delay)
+        env.schedule(self, priority=priority, delay=delay)  # type: ignore[arg-type]
 
 
 class Deployment:
@@ -216,7 +216,7 @@ class Model:
             if self.case.calls[other].task == task:
                 process.interrupt()
 
-    def wait(self, deployment: Deployment, server: simpy.resources.resource.Request) -> Steps:
+    def wait(self, deployment: Deployment, server: simpy.Event) -> Steps:
         """First for a server, then for it to work."""
         yield server
         while self.deciding or deployment.rate == 0:

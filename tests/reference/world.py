@@ -40,12 +40,13 @@ class World:
         self.opened = [math.nan] * n_tasks
         self.closed = [math.nan] * n_tasks
         self.weight = [math.nan] * n_tasks
+        self.first_agent = [0] * n_tasks
         self.task_rejected = [False] * n_tasks
         self.now = 0.0
         self.clear_areas()
 
     def clear_areas(self) -> None:
-        self.weighted_tasks = 0.0
+        self.area = [0.0 for _ in self.agents]
         self.billed = [0.0 for _ in self.agents]
         self.busy = [0.0 for _ in self.agents]
 
@@ -54,11 +55,9 @@ class World:
     def advance(self, until: float) -> None:
         """Lets time pass in which nothing happens."""
         passed = until - self.now
-        self.weighted_tasks += passed * sum(
-            w
-            for w, o, c in zip(self.weight, self.opened, self.closed, strict=True)
-            if not math.isnan(o) and math.isnan(c)
-        )
+        for task, first in enumerate(self.first_agent):
+            if not math.isnan(self.opened[task]) and math.isnan(self.closed[task]):
+                self.area[first] += passed
         for i, agent in enumerate(self.agents):
             self.billed[i] += passed * agent.billed
             self.busy[i] += passed * agent.busy
@@ -160,6 +159,7 @@ class World:
         agent.arrivals += 1
         if math.isnan(self.opened[task]):
             self.opened[task] = self.now
+            self.first_agent[task] = job.call.agent
             self.weight[task] = 1.0 / self.scenario.agents[job.call.agent].priority
         can_start = (
             starts and agent.works and not agent.waiting and len(agent.serving) < agent.concurrency

@@ -1,0 +1,234 @@
+"""What one training run is made of: a frozen model, read strictly from YAML and `key=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from ..baselines.action_map import ACTION_MAPS
+from ..baselines.learned import ACTIVATIONS
+from ..envs import checks
+from ..envs.errors import ConfigError, unknown_name
+from ..envs.loading import read_yaml, shipped
+from ..envs.workloads.base import SPLITS
+
+TRAIN = "train"
+MAX_ENVS = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run of PPO.
+
+    Attributes:
+        scenario: Name of a shipped scenario, or the path of a YAML file.
+        split: Where training episodes come from: `train`, and nothing else is allowed.
+        seed: Of the network, the exploration and the episodes.
+        total_timesteps: Decisions to train for, over all environments together.
+        time_limit_s: Stop early after so much time [s]; `None` for no limit.
+        n_envs: Environments in the batch.
+        n_steps: Decisions of each environment between two updates.
+        batch_size: Decisions in a minibatch; divides n_envs · n_steps.
+        n_epochs: Passes over the data of an update.
+        gamma: Discount per decision.
+        gae_lambda: Trade of bias for variance in the advantages.
+        clip_range: How far an update may move the odds of an action.
+        ent_coef: Weight of the entropy bonus.
+        vf_coef: Weight of the value loss.
+        max_grad_norm: Longer gradients are cut.
+        learning_rate: At the start of training.
+        final_learning_rate: At its end; it falls linearly.
+        log_std_init: Logarithm of the exploration's standard deviation at the start.
+        net_arch: Sizes of the hidden layers of policy and value network.
+        activation: `tanh` or `relu`.
+        action: Action map, from the network's outputs to shares (`baselines/action_map.py`).
+        start_share: Part of the pool that the first policy asks for, shared out equally.
+        normalize_reward: Divide rewards by the running deviation of their discounted sum. Only
+            training sees that; observations are never normalised.
+        staggered: Start the first episodes at phases spread over the episode.
+        eval_every: Timesteps between two evaluations on the validation split, each of which also
+            writes a checkpoint.
+        validation_episodes: Play only so many of the validation episodes; `None` for all.
+        baselines: Allocators whose validation figures lie in the same charts.
+        torch_threads: Threads of torch; small networks gain little from a second.
+    """
+
+    scenario: str
+    split: str = TRAIN
+    seed: int = 0
+    total_timesteps: int = 2_000_000
+    time_limit_s: float | None = None
+    n_envs: int = 256
+    n_steps: int = 64
+    batch_size: int = 4096
+    n_epochs: int = 4
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    learning_rate: float = 5e-4
+    final_learning_rate: float = 3e-5
+    log_std_init: float = -1.0
+    net_arch: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    action: str = "direct"
+    start_share: float = 1.0
+    normalize_reward: bool = True
+    staggered: bool = True
+    eval_every: int = 100_000
+    validation_episodes: int | None = None
+    baselines: tuple[str, ...] = ("static", "round_robin", "adaptive", "demand")
+    torch_threads: int = 1
+
+    def __post_init__(self) -> None:
+        checks.text("scenario", self.scenario)
+        self._check_split()
+        self._check_counts()
+        self._check_numbers()
+        for name, known in (("activation", ACTIVATIONS), ("action", ACTION_MAPS)):
+            checks.one_of(name, getattr(self, name), known)
+        for name in ("normalize_reward", "staggered"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        self._check_lists()
+
+    def _check_split(self) -> None:
+        checks.one_of("split", self.split, SPLITS)
+        if self.split != TRAIN:
+            use = {"validation": "choosing a model", "heldout": "final figures"}[self.split]
+            raise ConfigError(
+                f"split must be 'train', got {self.split!r}: that data is for {use} alone, and a "
+                "policy trained on it would be judged by what it has seen; leave split out"
+            )
+
+    def _check_counts(self) -> None:
+        at_least = dict.fromkeys(("total_timesteps", "n_steps", "n_epochs", "eval_every"), 1)
+        at_least |= {"seed": 0, "batch_size": 2, "torch_threads": 1}
+        for name, low in at_least.items():
+            checks.integer(name, getattr(self, name), at_least=low)
+        checks.integer("n_envs", self.n_envs, at_least=1, at_most=MAX_ENVS)
+        if self.validation_episodes is not None:
+            checks.integer("validation_episodes", self.validation_episodes, at_least=1)
+        if self.timesteps_per_update % self.batch_size:
+            raise ConfigError(
+                f"batch_size must divide n_envs · n_steps = {self.timesteps_per_update}, "
+                f"got {self.batch_size}; change one of the three"
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("clip_range", "learning_rate", "final_learning_rate", "max_grad_norm"):
+            checks.number(name, getattr(self, name), above=0)
+        for name in ("ent_coef", "vf_coef"):
+            checks.number(name, getattr(self, name), at_least=0)
+        for name in ("gamma", "gae_lambda", "start_share"):
+            checks.number(name, getattr(self, name), at_least=0, at_most=1)
+        checks.number("log_std_init", self.log_std_init, at_least=-10, at_most=2)
+        if self.time_limit_s is not None:
+            checks.number("time_limit_s", self.time_limit_s, above=0)
+
+    def _check_lists(self) -> None:
+        for name in ("net_arch", "baselines"):
+            value = getattr(self, name)
+            if not isinstance(value, (list, tuple)):
+                raise TypeError(f"{name} must be a list, got {value!r} ({type(value).__name__})")
+            object.__setattr__(self, name, tuple(value))
+        for size in self.net_arch:
+            checks.integer("net_arch", size, at_least=1, at_most=4096)
+        for spec in self.baselines:
+            checks.text("baselines", spec)
+
+    @property
+    def timesteps_per_update(self) -> int:
+        """Decisions between two updates, n_envs · n_steps."""
+        return self.n_envs * self.n_steps
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values by name, lists as lists."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def load_config(name: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
+    """Load a shipped configuration by name, or anybody's from the path of a YAML file.
+
+    Args:
+        name: `azure`, or a path that ends in `.yaml`.
+        overrides: `key=value` each, going before what the file says.
+
+    Raises:
+        ConfigError: Unknown name, unreadable file, unknown key or a value out of range.
+        TypeError: A value of the wrong type.
+    """
+    content = dict(_read(name))
+    for override in overrides:
+        key, value = _parse_override(override)
+        content[key] = value
+    return parse_config(content, f"training configuration {config_name(name)!r}")
+
+
+def config_name(name: str | Path) -> str:
+    """Return the bare name of a configuration, which its output folder gets."""
+    return Path(name).stem if _is_path(name) else str(name)
+
+
+def parse_config(content: Mapping[str, object], at: str) -> TrainConfig:
+    """Build a configuration from a mapping; `at` says in errors where it stands."""
+    names = [field.name for field in fields(TrainConfig)]
+    checks.keys(at, content, [*names, "description"], required=("scenario",))
+    values: dict[str, Any] = {k: v for k, v in content.items() if k != "description"}
+    try:
+        return TrainConfig(**values)
+    except (ConfigError, TypeError) as error:
+        raise type(error)(f"{at}: {error}{_exponent_hint(values)}") from error
+
+
+def _exponent_hint(values: Mapping[str, object]) -> str:
+    """YAML 1.1 reads 5e-4 as text; that puzzles everybody once."""
+    hints = get_type_hints(TrainConfig)
+    for key, value in values.items():
+        if hints[key] in (float, float | None) and isinstance(value, str) and _is_number(value):
+            return f" (YAML takes {value} for text: write {key}: {float(value)!r})"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_path(name: str | Path) -> bool:
+    return isinstance(name, Path) or name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def _read(name: str | Path) -> Mapping[str, object]:
+    if _is_path(name):
+        return read_yaml(Path(name))
+    known = shipped("train")
+    if name not in known:
+        raise unknown_name("training configuration", name, known)
+    return read_yaml(known[str(name)])
+
+
+def _parse_override(text: str) -> tuple[str, object]:
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key or not value:
+        raise ConfigError(f"an override must be key=value, got {text!r}")
+    hints = get_type_hints(TrainConfig)
+    if key not in hints:
+        raise unknown_name("training option", key, hints)
+    if hints[key] in (float, float | None) and _is_number(value):
+        return key, float(value)
+    if hints[key] in (int, int | None) and _is_number(value) and float(value).is_integer():
+        return key, int(float(value))  # 2e6 is a whole number to people
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"{key} must be a YAML value, got {value!r}") from None
