@@ -148,7 +148,8 @@ class Policy:
         *hidden, (weight, bias) = self._layers
         for w, b in hidden:
             x = self._activation(x @ w + b)
-        return np.clip((x @ weight + bias)[..., 0, :], np.float32(-1.0), np.float32(1.0))
+        mean: NDArray[np.float32] = (x @ weight + bias)[..., 0, :]
+        return mean.clip(np.float32(-1.0), np.float32(1.0))
 
 
 @register("learned", "ppo")
@@ -212,7 +213,9 @@ def load_policy(folder: Path) -> Policy:
         ConfigError: A file is missing, cut, changed, too large or not what its header says.
     """
     if not (folder / HEADER_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
-        what = "is not there" if not folder.is_dir() else f"must hold {HEADER_FILE} and {WEIGHTS_FILE}"
+        what = (
+            "is not there" if not folder.is_dir() else f"must hold {HEADER_FILE} and {WEIGHTS_FILE}"
+        )
         raise ConfigError(
             f"the policy's folder {folder} {what}; name the output folder of a `slicegym-train` run"
         )
@@ -225,7 +228,9 @@ def _read_header(path: Path) -> Header:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} must be JSON, got {str(error) or 'too deep a nesting'}") from None
+        raise ConfigError(
+            f"{path} must be JSON, got {str(error) or 'too deep a nesting'}"
+        ) from None
     names = [field.name for field in fields(Header)]
     values: Mapping[str, Any] = checks.mapping(str(path), content)
     checks.keys(str(path), values, names, required=names)
@@ -248,9 +253,8 @@ def _read_layers(path: Path, header: Header) -> list[Layer]:
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(f"{path} must be a safetensors file: {error}") from None
     if set(tensors) != set(header.shapes):
-        raise ConfigError(
-            f"{path} must hold the tensors {', '.join(header.shapes)}, got {', '.join(sorted(tensors))}"
-        )
+        named = f"{', '.join(header.shapes)}, got {', '.join(sorted(tensors))}"
+        raise ConfigError(f"{path} must hold the tensors {named}")
     for name, shape in header.shapes.items():
         _check_tensor(f"{path}: {name}", tensors[name], shape)
     return [(tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(len(header.layers) - 1)]
@@ -262,7 +266,9 @@ def _check_tensor(name: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> No
             f"{name} must be float32 of shape {shape}, got {tensor.dtype} of shape {tensor.shape}"
         )
     if not np.isfinite(tensor).all():
-        raise ConfigError(f"{name} must hold finite numbers; it has {tensor[~np.isfinite(tensor)][0]}")
+        raise ConfigError(
+            f"{name} must hold finite numbers; it has {tensor[~np.isfinite(tensor)][0]}"
+        )
 
 
 def _read(path: Path, at_most: int) -> bytes:

@@ -55,6 +55,7 @@ class Simulator:
         self.encoding = Encoding.of(scenario)
         self._system = _system(scenario, horizon_charge)
         self._constants = _agent_constants(scenario)
+        self._partitions = scenario.partitions.vectors, scenario.partitions.starts
         self._slots = np.zeros((batch, int(scenario.concurrency.sum())), layout.SLOT)
         self._routing = np.zeros((0, 0))
         self._raw = np.zeros((scenario.n_agents, N_RAW))
@@ -145,6 +146,7 @@ class Simulator:
             bad = kernel.step_batch_independent(
                 self._system,
                 self._constants,
+                *self._partitions,
                 self.environments,
                 self.agents,
                 self._calls,
@@ -164,6 +166,7 @@ class Simulator:
         bad = kernel.step_flat_independent(
             self._system,
             self._constants,
+            *self._partitions,
             self.environments,
             self.agents,
             self._calls,
@@ -197,6 +200,7 @@ class Simulator:
             bad = kernel.play_independent(
                 self._system,
                 self._constants,
+                *self._partitions,
                 self.environments,
                 self.agents,
                 self._calls,
@@ -316,10 +320,11 @@ class Simulator:
             )
 
     def _graph_state(self, stepping: bool = False) -> list[Any]:
-        head = (self._system, self._constants, self.environments, self.agents, self._calls)
+        head = [self._system, self._constants, self.environments, self.agents, self._calls]
         tasks = (self._slots, self._tasks, self._task_calls)
         if not stepping:
             return [*head, *tasks, self._roots, self._delayed]
+        head = [*head[:2], *self._partitions, *head[2:]]
         return [*head, *tasks, self._successors, self._roots, self._delayed, self._order]
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
@@ -366,6 +371,8 @@ def _system(scenario: Scenario, horizon_charge: bool) -> NDArray[Any]:
     system["long_gain"] = -math.expm1(-scenario.interval_s / LONG_WINDOW_S)
     system["n_intervals"] = scenario.n_intervals
     system["horizon_charge"] = horizon_charge
+    system["mig"] = scenario.partition is not None
+    system["mig_speed"] = scenario.partitions.speed
     return system
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import checks
 from .errors import ConfigError
+from .mig import SPEED, Partitions, partitions
 
 if TYPE_CHECKING:
     from .workloads.base import Workload
@@ -106,7 +107,8 @@ class Scenario:
         price_per_gpu_hour: Price of the pool's GPU type [$/h], billed per second.
         reconfigure_s: Pause of an agent's service after a change of its share [s].
         pool_memory_mb: Memory that loaded models must fit into [MB]; `None` for no limit.
-        partition: `None`: shares are divisible.
+        partition: `None` for divisible shares; `"mig"` or `"mig-a100"` for instances of one H100 or
+            A100, cut by NVIDIA's rules, with `pool_memory_mb` as the GPU's memory.
         reference_rate: λ_ref of the latency term [tasks/s].
         reference_latency_s: L_ref of the latency term, and the latency objective (SLO) [s].
         weights: Weights of the reward's terms.
@@ -126,7 +128,7 @@ class Scenario:
     price_per_gpu_hour: float = 1.0
     reconfigure_s: float = 0.0
     pool_memory_mb: float | None = None
-    partition: None = None
+    partition: str | None = None
     reference_rate: float = 1.0
     reference_latency_s: float = 1.0
     weights: Weights = field(default_factory=Weights)
@@ -152,13 +154,10 @@ class Scenario:
         checks.number("reference_rate", self.reference_rate, above=0)
         checks.number("reference_latency_s", self.reference_latency_s, above=0)
         checks.text("name", self.name)
-        if self.partition is not None:
-            raise ConfigError(
-                f"partition must be left out (divisible shares), got {self.partition!r}"
-            )
         if not isinstance(self.weights, Weights):
             raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
         self._check_memory()
+        self._check_partition()
         if self.workload is None:
             return
         if not hasattr(self.workload, "check"):
@@ -179,6 +178,16 @@ class Scenario:
                     f"{self.pool_memory_mb:g}, got {agent.memory_mb:g}; it could never load"
                 )
 
+    def _check_partition(self) -> None:
+        if self.partition is None:
+            return
+        checks.one_of("partition", self.partition, SPEED)
+        if self.gpus != 1:
+            raise ConfigError(
+                f"partition {self.partition!r} cuts one GPU, so gpus must be 1, got {self.gpus:g}"
+            )
+        partitions(self.partition, tuple(a.memory_mb for a in self.agents), self.pool_memory_mb)
+
     @property
     def n_agents(self) -> int:
         """Number of agents, N."""
@@ -188,6 +197,13 @@ class Scenario:
     def agent_names(self) -> tuple[str, ...]:
         """Names of the agents, in array order."""
         return tuple(agent.name for agent in self.agents)
+
+    @cached_property
+    def partitions(self) -> Partitions:
+        """The partitions that can be cut; empty where shares are divisible."""
+        if self.partition is None:
+            return Partitions.none(self.n_agents)
+        return partitions(self.partition, tuple(self.memory_mb.tolist()), self.pool_memory_mb)
 
     @cached_property
     def n_intervals(self) -> int:

@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from slicegym.envs import Agent, Observation, Scenario, Tape
 from slicegym.envs.loading import load_scenario, shipped
 from slicegym.envs.registration import env_id
+from slicegym.envs.vector_env import SliceVectorEnv
 from slicegym.envs.workloads import Episode, Workload, build_workload
 
 SCENARIOS = {env_id(name): name for name in shipped("scenarios")}
@@ -112,6 +113,11 @@ def chains(scenario: Scenario, rng: np.random.Generator, n_tasks: int = 40) -> T
 def graphs() -> Scenario:
     """The rich scenario on call graphs."""
     return rich(workload=Chains(), name="graphs")
+
+
+def vector(scenario: Any = None, n: int = 3, **options: Any) -> SliceVectorEnv:
+    """A batch of three pairs, or as asked."""
+    return SliceVectorEnv(n, drawn_pair() if scenario is None else scenario, **options)
 
 
 class Recorder:

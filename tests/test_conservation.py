@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slicegym.envs import simulate
+
 from .reference.case import Case
 from .reference.judges import Outcome, by_general_path, by_kernel
 from .reference.strategies import exact_cases, rough_cases
@@ -245,6 +247,25 @@ def test_every_law_holds_on_every_run(case: Case) -> None:
 @given(case=ANY)
 def test_every_law_holds_on_thousands_of_runs(case: Case) -> None:
     hold(case)
+
+
+@settings(max_examples=100)
+@given(case=ANY)
+def test_tasks_are_conserved_in_the_metrics(case: Case) -> None:
+    """Opened = completed + open + rejected, and all of them are in Little's mean latency."""
+    run = simulate(case.scenario, case.tape(), case.requested())
+    opened = tasks_of(case, by_kernel(case))
+    books = run.metrics
+    assert len(opened) == books["completed"] + books["open"] + books["rejected"]
+    completed = [task for task in opened if not np.isnan(task.closed)]
+    assert len(completed) == books["completed"]
+    rejected = {case.calls[index].task for index in np.flatnonzero(run.rejected)}
+    assert len(rejected) == books["rejected"]
+    closed = [np.nan_to_num(task.closed, nan=case.scenario.horizon_s) for task in opened]
+    times = np.array(closed) - np.array([task.opened for task in opened])
+    if len(opened):
+        assert books["little_latency_s"] == pytest.approx(times.mean(), rel=1e-9)
+        assert run.records["area"].sum() == pytest.approx(times.sum(), rel=1e-9)
 
 
 @settings(max_examples=100)

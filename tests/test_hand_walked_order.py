@@ -178,6 +178,22 @@ def test_chain_through_agents_without_delay_loses_no_time(play: Player) -> None:
     assert same(run.completed_at, [0.125, 0.25, 0.375])
 
 
+def test_one_instant_is_repeated_until_nothing_is_due(play: Player) -> None:
+    # Work so small that the clock does not move: at 0.5 a chain of three calls runs through two
+    # agents and back in one instant, and so it does at 1, once the decision has been taken.
+    for at in (0.5, 1.0):
+        tiny = 2.0**-60
+        calls = [
+            Call(0, tiny, 0, at),
+            Call(1, tiny, 0, predecessors=(0,)),
+            Call(0, tiny, 0, predecessors=(1,)),
+        ]
+        run = play(case([agent("a"), agent("b")], calls, [(0.5, 0.5), (0.5, 0.5)]))
+        assert same(run.started_at, [at] * 3)
+        assert same(run.completed_at, [at] * 3)
+        assert same(run.seen["queue"], [[0, 0], [at == 1.0, 0]])
+
+
 def test_join_waits_for_the_last_predecessor(play: Player) -> None:
     # Done at 0.25 and 0.5; the join is released 0.125 s after the later one.
     calls = [

@@ -176,6 +176,16 @@ def test_an_empty_tape() -> None:
     assert run.metrics["completed"] == 0
 
 
+@pytest.mark.parametrize("horizon_s", [0.3, 2.1, 2.2])
+def test_intervals_end_where_the_scenario_says(horizon_s: float) -> None:
+    """The last one, 0.1 s long at 2.2 s, divides by its own length."""
+    scenario = pair(horizon_s=horizon_s, interval_s=0.3)
+    shares = np.full((scenario.n_intervals, 2), 0.5)
+    run = simulate(scenario, Tape.from_calls([], [], [], horizon_s=horizon_s), shares)
+    assert run.history["time"].tolist() == scenario.interval_ends.tolist()
+    assert run.cost_term == pytest.approx(np.ones(scenario.n_intervals))
+
+
 def test_runs_survive_pickling() -> None:
     run = play(make_allocator("static"), example())
     twin = pickle.loads(pickle.dumps(run))

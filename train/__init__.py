@@ -1,0 +1,1 @@
+"""Training with PPO through stable-baselines3; the only room that imports torch."""

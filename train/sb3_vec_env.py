@@ -118,7 +118,7 @@ class SliceVecEnv(VecEnv):
         self._sums += (rewards, *(step[term] for term in TERMS))
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(dones)
-        for b in ended:
+        for b in ended.tolist():
             infos[b] = self._last_info(b, step["final_obs"][b])
         if len(ended):
             self._forget(ended)

@@ -28,7 +28,7 @@ def open_batch_independent(system, constants, environments, agents, calls, first
 
 @compiled
 def step_batch_independent(
-    system, constants, environments, agents, calls, slots, requested, shares
+    system, constants, vectors, starts, environments, agents, calls, slots, requested, shares
 ):
     """Step every environment of the batch; return the first with a share that is no number, or -1.
 
@@ -40,6 +40,8 @@ def step_batch_independent(
         valid = step_independent(
             system[0],
             constants,
+            vectors,
+            starts,
             environments[b],
             agents[b],
             calls[b],
@@ -56,6 +58,8 @@ def step_batch_independent(
 def step_flat_independent(
     system,
     constants,
+    vectors,
+    starts,
     environments,
     agents,
     calls,
@@ -76,6 +80,8 @@ def step_flat_independent(
             valid = step_independent(
                 system[0],
                 constants,
+                vectors,
+                starts,
                 environment,
                 agents[b],
                 calls[b],
@@ -92,7 +98,18 @@ def step_flat_independent(
 
 @compiled
 def play_independent(
-    system, constants, environments, agents, calls, slots, schedule, shares, records, history
+    system,
+    constants,
+    vectors,
+    starts,
+    environments,
+    agents,
+    calls,
+    slots,
+    schedule,
+    shares,
+    records,
+    history,
 ):
     """Play environment 0 through a schedule of shares, shape (intervals, N).
 
@@ -103,6 +120,8 @@ def play_independent(
         valid = step_independent(
             system[0],
             constants,
+            vectors,
+            starts,
             environments[0],
             agents[0],
             calls[0],
@@ -152,6 +171,8 @@ def open_batch_graph(
 def step_batch_graph(
     system,
     constants,
+    vectors,
+    starts,
     environments,
     agents,
     calls,
@@ -176,6 +197,8 @@ def step_batch_graph(
         valid = step_graph(
             system[0],
             constants,
+            vectors,
+            starts,
             environments[b],
             agents[b],
             calls[b],
@@ -199,6 +222,8 @@ def step_batch_graph(
 def play_graph(
     system,
     constants,
+    vectors,
+    starts,
     environments,
     agents,
     calls,
@@ -224,6 +249,8 @@ def play_graph(
         valid = step_graph(
             system[0],
             constants,
+            vectors,
+            starts,
             environments[0],
             agents[0],
             calls[0],

@@ -24,7 +24,7 @@ from .layout import (
     UNRELEASED,
     WAITING,
 )
-from .lifecycle import decide, make_feasible
+from .lifecycle import decide, make_feasible, partition
 from .service import (
     begin_interval,
     charge_horizon,
@@ -51,6 +51,8 @@ def open_graph(
 def step_graph(
     system,
     constants,
+    vectors,
+    starts,
     environment,
     agents,
     calls,
@@ -68,11 +70,13 @@ def step_graph(
     """Play one decision interval of one environment; return False on a share that is no number."""
     if not make_feasible(requested, system.gpus, system.share_quantum, shares):
         return False
+    if system.mig:
+        partition(agents, vectors, starts, shares)
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
     environment.churn = decide(system, constants, agents, shares, t0, t1)
-    begin_interval(constants, agents, slots, t0, t1)
+    begin_interval(system, constants, agents, slots, t0, t1)
     clear_events(events)
     for i in range(len(agents)):
         if agents[i].active_from == t0:

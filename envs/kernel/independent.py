@@ -10,7 +10,7 @@ import numpy as np
 from .compile import compiled
 from .heaps import pop_slot, push_slot, replace_slot
 from .layout import REJECTED_MARK
-from .lifecycle import decide, make_feasible
+from .lifecycle import decide, make_feasible, partition
 from .service import (
     begin_interval,
     charge_horizon,
@@ -31,15 +31,19 @@ def open_independent(system, constants, environment, agents, calls):
 
 
 @compiled
-def step_independent(system, constants, environment, agents, calls, slots, requested, shares):
+def step_independent(
+    system, constants, vectors, starts, environment, agents, calls, slots, requested, shares
+):
     """Play one decision interval of one environment; return False on a share that is no number."""
     if not make_feasible(requested, system.gpus, system.share_quantum, shares):
         return False
+    if system.mig:
+        partition(agents, vectors, starts, shares)
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
     environment.churn = decide(system, constants, agents, shares, t0, t1)
-    begin_interval(constants, agents, slots, t0, t1)
+    begin_interval(system, constants, agents, slots, t0, t1)
     for i in range(len(agents)):
         _serve_agent(constants[i], agents[i], calls, slots, t1, last)
     finish_interval(system, constants, environment, agents, t0, t1)

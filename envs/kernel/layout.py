@@ -37,6 +37,8 @@ SYSTEM = np.dtype(
         ("long_gain", "f8"),
         ("n_intervals", "i8"),
         ("horizon_charge", "i8"),
+        ("mig", "i8"),  # whether shares are slices of one GPU
+        ("mig_speed", "f8", (8,)),  # speed over the whole GPU's, by compute slices
     ],
     align=True,
 )
@@ -112,6 +114,9 @@ AGENT = np.dtype(
         ("next_start", "i4"),
         ("queue_head", "i4"),  # linked list through `next_waiting`, along the general path
         ("queue_tail", "i4"),
+        ("slices", "i4"),  # of its instance, where the GPU is partitioned
+        ("start", "i4"),  # memory slice at which the instance starts; -1 without one
+        ("recut", "i4"),  # whether the last decision moved an instance of unchanged size
         ("scheduled", "i4"),  # calls whose predecessors are done and whose delay runs
     ],
     align=True,

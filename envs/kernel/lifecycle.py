@@ -41,6 +41,36 @@ def make_feasible(requested, gpus, quantum, out):
 
 
 @compiled
+def partition(agents, vectors, starts, shares):
+    """Replace feasible shares by the nearest partition that can be cut, and place it.
+
+    The slices minimise Σ|slices - 7·share|, ties lexicographic; among their placements the one
+    that moves the fewest instances of unchanged size is taken, ties again lexicographic.
+    """
+    n = len(agents)
+    best, nearest = 0, np.inf
+    for v in range(len(vectors)):
+        distance = 0.0
+        for i in range(n):
+            distance += abs(vectors[v, i] - 7.0 * shares[i])
+        if distance < nearest:
+            best, nearest = v, distance
+    row, fewest = -1, n + 1
+    for p in range(vectors[best, n], vectors[best, n + 1]):
+        moved = 0
+        for i in range(n):
+            moved += agents[i].slices == vectors[best, i] and agents[i].start != starts[p, i]
+        if moved < fewest:
+            row, fewest = p, moved
+    for i in range(n):
+        agent, slices = agents[i], vectors[best, i]
+        agent.recut = agent.slices == slices and agent.start != starts[row, i]
+        agent.slices = slices
+        agent.start = starts[row, i]
+        shares[i] = slices / 7.0
+
+
+@compiled
 def decide(system, constants, agents, shares, t0, t1):
     """Put feasible `shares` into force over [t0, t1) and run every lifecycle to t1.
 
@@ -62,7 +92,8 @@ def decide(system, constants, agents, shares, t0, t1):
 
 @compiled
 def _apply_share(system, constants, agent, share, t0):
-    if abs(share - agent.share) > system.share_quantum and agent.status != COLD:
+    changed = abs(share - agent.share) > system.share_quantum or agent.recut
+    if changed and agent.status != COLD:
         agent.pause_end = t0 + system.reconfigure_s
     agent.share = share
     in_memory = agent.status == LOADING or agent.status == WARM

@@ -55,6 +55,9 @@ def reset_environment(environments, agents):
         agent.cold_starts = 0
         agent.queue_head = -1
         agent.queue_tail = -1
+        agent.slices = 0
+        agent.start = -1
+        agent.recut = 0
         agent.scheduled = 0
 
 

@@ -13,7 +13,7 @@ from .heaps import pop_slot, push_slot
 
 
 @compiled
-def begin_interval(constants, agents, slots, t0, t1):
+def begin_interval(system, constants, agents, slots, t0, t1):
     """Clear the interval's sums and put the rates of the new shares into force."""
     for i in range(len(agents)):
         agent = agents[i]
@@ -28,7 +28,8 @@ def begin_interval(constants, agents, slots, t0, t1):
         agent.in_service_before = agent.in_service
         rate = 0.0
         if agent.active_from < t1:
-            rate = constants[i].throughput * agent.share / constants[i].concurrency
+            gpus = system.mig_speed[agent.slices] if system.mig else agent.share
+            rate = constants[i].throughput * gpus / constants[i].concurrency
         if rate != agent.rate or (rate > 0.0 and agent.active_from != t0):
             _rebase(agent, slots, constants[i].first_server, rate, t0)
 

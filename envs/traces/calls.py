@@ -45,8 +45,8 @@ class TraceCalls:
 class Format(Protocol):
     """Reads one file format; a frozen dataclass registered in `FORMATS`."""
 
-    def read(self, data: bytes, source: str) -> TraceCalls:
-        """Read a whole file.
+    def read(self, data: bytes, source: str) -> object:
+        """Read a whole file: `TraceCalls`, or what another loader asks for (`load_content`).
 
         Args:
             data: Its unpacked bytes.

@@ -128,7 +128,8 @@ def download(spec: TraceSpec) -> Path:
         TraceError: No address, no network, too slow, too large, a wrong sum, or no place to write.
     """
     if spec.url is None:
-        raise TraceError(f"{_absent(spec)}; put it there")
+        derived = f"; it is {spec.origin}" if spec.origin else ""
+        raise TraceError(f"{_absent(spec)}; put it there{derived}")
     data = _fetch(spec, spec.url)
     _check(spec, data, spec.url, "the address no longer holds that trace")
     folder = cache_folder()

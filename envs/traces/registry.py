@@ -34,13 +34,16 @@ class TraceSpec:
         format: How the file is read.
         file: Name of the local file; `file` + ".gz" serves as well.
         clock: Traces with the same clock are replayed from the same moment; the name by default.
-        splits: Windows (start, end) on the clock [s] of train, validation and heldout, disjoint.
+        splits: Windows (start, end) of train, validation and heldout, disjoint: on the clock [s],
+            or for sessions, which have a clock each, on [0, 1], where a hash puts their names.
         repository: GitHub's owner/name that it comes from.
         commit: Full commit hash, 40 hexadecimal digits.
         path: Path of the file in the repository.
         licence: SPDX identifier.
         sha256: Sum of the unpacked upstream file; without one nothing is downloaded.
         bytes: Size of the unpacked upstream file.
+        derived_from: For a file that was made from upstream's and has no address itself: from
+            what, and how to make it again.
         folder: Folder of the trace's own YAML file, where its file is looked for first; `None` for
             the traces of the registry.
     """
@@ -57,6 +60,7 @@ class TraceSpec:
     path: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    derived_from: str | None = None
     folder: str | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ class TraceSpec:
             raise ConfigError(f"file must be a name without folders, got {self.file!r}")
         if self.sha256 is not None:
             _digest("sha256", self.sha256, 64)
+        if self.derived_from is not None:
+            checks.text("derived_from", self.derived_from)
         if self.bytes is not None:
             checks.integer("bytes", self.bytes, at_least=1, at_most=MAX_BYTES)
         self._check_origin()
@@ -75,6 +81,11 @@ class TraceSpec:
         given = [key for key, value in origin.items() if value is not None]
         if not given:
             return
+        if self.derived_from is not None:
+            raise ConfigError(
+                f"derived_from must stand alone, got {given[0]} beside it; an address is that of "
+                "the very file"
+            )
         for key, value in origin.items():
             if value is None:
                 raise ConfigError(f"{key} must be given beside {given[0]}, got null; add it")
@@ -89,6 +100,11 @@ class TraceSpec:
         if self.repository is None:
             return None
         return RAW_ADDRESS.format(repository=self.repository, commit=self.commit, path=self.path)
+
+    @property
+    def origin(self) -> str | None:
+        """Where it comes from, for people."""
+        return self.url if self.derived_from is None else f"derived from {self.derived_from}"
 
     @property
     def max_bytes(self) -> int:

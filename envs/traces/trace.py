@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from ..errors import TraceError
 from .calls import Floats, TraceCalls
 from .files import CACHE_VARIABLE, TRACES_VARIABLE, find, obtain, read_checked
 from .registry import TraceSpec, load_spec
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class TraceStatus:
         name: Name in the registry.
         title: One line for people.
         licence: SPDX identifier.
-        url: Where it comes from.
+        url: Where it comes from: an address, or for a derived file, in words.
         present: Whether a sound file is at hand.
         path: The file found, sound or not.
         bytes: Its size on disk.
@@ -108,22 +111,62 @@ def load_trace(name: str, agent: str | None = None) -> Trace:
         ConfigError: An unknown name, or a bad YAML file of one's own.
         TraceError: The file is absent, damaged or holds no call in the training window.
     """
-    spec = load_spec(name)
-    # A shipped trace's sum says what it holds; one's own file may change under the same name.
-    path = None if spec.sha256 else find(spec)
-    changed = path.stat().st_mtime_ns if path else 0
-    places = os.environ.get(TRACES_VARIABLE), os.environ.get(CACHE_VARIABLE)
-    return _load(spec, agent, places, changed)
+    return _load(_key(load_spec(name)), agent)
 
 
 @lru_cache(maxsize=64)
-def _load(
-    spec: TraceSpec, agent: str | None, places: tuple[str | None, str | None], changed: int
-) -> Trace:
+def _load(key: _Key, agent: str | None) -> Trace:
     if agent is not None:
-        return _load(spec, None, places, changed).of(agent)
-    data, path = obtain(spec)
-    return build_trace(spec, spec.format.read(data, str(path)))
+        return _load(key, None).of(agent)
+    content = _read(key)
+    if not isinstance(content, TraceCalls):
+        raise TraceError(
+            f"trace {key.spec.name} must hold calls on one clock, got {type(content).__name__}; "
+            "a scenario plays it through another kind of workload or stream"
+        )
+    return build_trace(key.spec, content)
+
+
+def load_content(name: str, kind: type[T]) -> T:
+    """Find, check and read a trace of another kind than calls; kept in memory.
+
+    Args:
+        name: As for `load_trace`.
+        kind: What its format must make.
+
+    Raises:
+        ConfigError: An unknown name, or a bad YAML file of one's own.
+        TraceError: The file is absent, damaged or of a format that makes something else.
+    """
+    key = _key(load_spec(name))
+    content = _read(key)
+    if not isinstance(content, kind):
+        raise TraceError(
+            f"trace {name} must hold {kind.__name__}, got {type(content).__name__}; "
+            "name a trace of such a format"
+        )
+    return content
+
+
+class _Key(NamedTuple):
+    """What the content of a trace depends on."""
+
+    spec: TraceSpec
+    places: tuple[str | None, str | None]
+    changed: int
+
+
+def _key(spec: TraceSpec) -> _Key:
+    # A shipped trace's sum says what it holds; one's own file may change under the same name.
+    path = None if spec.sha256 else find(spec)
+    changed = path.stat().st_mtime_ns if path else 0
+    return _Key(spec, (os.environ.get(TRACES_VARIABLE), os.environ.get(CACHE_VARIABLE)), changed)
+
+
+@lru_cache(maxsize=64)
+def _read(key: _Key) -> object:
+    data, path = obtain(key.spec)
+    return key.spec.format.read(data, str(path))
 
 
 def build_trace(spec: TraceSpec, calls: TraceCalls) -> Trace:
@@ -166,5 +209,5 @@ def trace_status(name: str) -> TraceStatus:
             problem = str(error)
     size = path.stat().st_size if path else 0
     return TraceStatus(
-        spec.name, spec.title, spec.licence, spec.url, not problem, path, size, problem
+        spec.name, spec.title, spec.licence, spec.origin, not problem, path, size, problem
     )

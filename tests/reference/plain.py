@@ -29,10 +29,6 @@ class PlainRun:
     idle_term: list[float]
     rewards: list[float]
     cold_starts: list[int]
-    opened_at: list[float]
-    closed_at: list[float]
-    task_weight: list[float]
-    task_rejected: list[bool]
 
 
 def feasible(requested: Sequence[float], gpus: float, quantum: float) -> list[float]:
@@ -100,6 +96,4 @@ def fill(run: PlainRun, world: World) -> PlainRun:
     run.completed_at = [job.completed for job in world.jobs]
     run.rejected = [job.rejected for job in world.jobs]
     run.cold_starts = [agent.cold_starts for agent in world.agents]
-    run.opened_at, run.closed_at = world.opened, world.closed
-    run.task_weight, run.task_rejected = world.weight, world.task_rejected
     return run

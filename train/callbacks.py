@@ -1,0 +1,172 @@
+"""What happens beside learning: validation, curves, checkpoints, the progress bar, the clock."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from ..baselines import Allocator, make_allocator
+from ..eval.report import console
+from ..eval.rollout import make_row, play
+from ..eval.suite import Suite
+from ..eval.summary import summarise
+from .sb3_vec_env import TERMS
+
+LEARNER = "ppo"
+
+Figures = Mapping[str, float]
+
+
+class Validation:
+    """Plays allocators over the validation episodes, always the same tapes.
+
+    Args:
+        suite: A suite of the validation split.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        assert suite.scenario.workload is not None  # load_suite's business
+        self.suite = suite
+        self._tapes = [suite.scenario.workload.tape(suite.scenario, e) for e in suite.episodes]
+
+    def figures(self, name: str, allocator: Allocator) -> dict[str, float]:
+        """Return reward, terms and metrics of an allocator, means over the independent blocks."""
+        scenario = self.suite.scenario
+        rows = [
+            make_row(name, self.suite, episode, play(scenario, tape, allocator))
+            for episode, tape in zip(self.suite.episodes, self._tapes, strict=True)
+        ]
+        found: dict[str, Any] = summarise(rows)["allocators"][name]
+        return {key: float(v) for key, v in found.items() if isinstance(v, (int, float))}
+
+    def baselines(self, specs: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the figures of each baseline by its spec."""
+        return {spec: self.figures(spec, make_allocator(spec)) for spec in specs}
+
+
+class Curves:
+    """TensorBoard runs side by side, so that their scalars of one name lie in one chart.
+
+    Args:
+        folder: Where each run gets a folder of its own.
+        names: Runs to begin.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._writers = {name: SummaryWriter(str(folder / _plain(name))) for name in names}
+        learner = self._writers[LEARNER]
+        self.logger = Logger(None, [_OneWriter(learner)])
+
+    def write(self, name: str, figures: Figures, step: int) -> None:
+        """Add the validation figures of one allocator."""
+        for key, value in figures.items():
+            if not math.isnan(value):
+                self._writers[name].add_scalar(f"validation/{key}", value, step)
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+class _OneWriter(TensorBoardOutputFormat):
+    """Makes stable-baselines3 write into a run that is open already."""
+
+    def __init__(self, writer: SummaryWriter) -> None:
+        self.writer = writer
+        self._is_closed = False
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.=-]+", "_", name)
+
+
+class Validate(BaseCallback):
+    """Between updates, every so many timesteps and at both ends, calls `evaluate(timesteps)`."""
+
+    def __init__(self, every: int, evaluate: Callable[[int], None]) -> None:
+        super().__init__()
+        self._every, self._evaluate = every, evaluate
+        self._next = 0
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._next:
+            self._evaluate(self.num_timesteps)
+            self._next = self.num_timesteps + self._every
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        episodes = self.model.ep_info_buffer
+        if episodes:
+            for term in TERMS:
+                mean = sum(episode[term] for episode in episodes) / len(episodes)
+                self.logger.record(f"rollout/{term}", mean)
+
+    def _on_training_end(self) -> None:
+        self._evaluate(self.num_timesteps)
+
+
+class TimeLimit(BaseCallback):
+    """Ends training between two updates once the time is up; `None` never does."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        super().__init__()
+        self._end = math.inf if limit_s is None else time.monotonic() + limit_s
+        self.expired = False
+
+    def _on_rollout_start(self) -> None:
+        self.expired = time.monotonic() > self._end
+
+    def _on_step(self) -> bool:
+        return not self.expired
+
+
+class Bar(BaseCallback):
+    """Advances a progress bar; `note` is shown on it."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = progress.add_task("training", total=total, note="")
+        self._begun = time.monotonic()
+        self._first: int | None = None
+        self.note = ""
+
+    def _on_step(self) -> bool:
+        if self._first is None:
+            self._first = self.num_timesteps
+        return True
+
+    def _on_rollout_end(self) -> None:
+        seconds = time.monotonic() - self._begun
+        speed = (self.num_timesteps - (self._first or 0)) / max(seconds, 1e-9)
+        note = f"{speed / 1000:.0f}k steps/s{self.note}"
+        self._progress.update(self._task, completed=self.num_timesteps, note=note)
+
+
+@contextmanager
+def progress_bar(total: int, quiet: bool = False) -> Iterator[Bar]:
+    """Show a bar on stderr while it is a terminal, and yield the callback that moves it."""
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn())
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=screen,
+        transient=True,
+        disable=quiet or not screen.is_terminal,
+    ) as progress:
+        yield Bar(progress, total)

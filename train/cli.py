@@ -1,0 +1,111 @@
+"""The command line `slicegym-train`: a configuration goes in, a folder with a policy comes out."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..envs.errors import ConfigError
+from ..envs.loading import shipped
+from ..eval.cli import examples, run_app
+
+# Nothing here may need torch: without it the command still has to say what to install.
+if TYPE_CHECKING:
+    from .ppo import Trained
+
+PROGRAM = "slicegym-train"
+LIBRARIES = ("torch", "stable_baselines3", "tensorboard")
+app = typer.Typer(
+    name=PROGRAM,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command(
+    epilog=examples(
+        "slicegym-train azure",
+        "slicegym-train bursty seed=1 total_timesteps=3e6 --out runs/bursty-1",
+        "slicegym-train my/run.yaml net_arch=[128,128] learning_rate=1e-3",
+        "slicegym-train bursty seed=1 total_timesteps=5e6 --out runs/bursty-1 --resume",
+    ),
+)
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(help=f"One of {', '.join(shipped('train'))}, or the path of a YAML file."),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Values that go before the file's."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the run; by default runs/CONFIG.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
+) -> None:
+    """Train an allocator with PPO on a scenario's training split.
+
+    The folder receives the policy that was best on the validation split (policy.safetensors and
+    policy.json, which the allocator learned:DIR runs), manifest.json, the last checkpoint, and
+    TensorBoard curves, in which every baseline lies beside the policy. Held-out data is not
+    touched: `slicegym-eval run` is for that.
+    """
+    require_libraries()
+    from . import ppo
+    from .config import config_name, load_config
+
+    asked = load_config(config, overrides or ())
+    folder = out if out is not None else Path("runs") / config_name(config)
+    try:
+        result = ppo.train(asked, folder, resume=resume)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"{PROGRAM}: interrupted; the same command with --out {folder} --resume goes on",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    typer.echo(describe(result, asked.scenario))
+
+
+def require_libraries() -> None:
+    """Refuse to go on without what training alone needs.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"training needs {', '.join(missing)}, not installed here: "
+            "pip install 'slicegym[train]'"
+        )
+
+
+def describe(result: Trained, scenario: str) -> str:
+    """Return what came of a run, and what to do with it, in lines of text."""
+    folder, best = result.folder, result.best
+    others = ", ".join(f"{name} {reward:.3f}" for name, reward in result.baselines.items())
+    return "\n".join(
+        [
+            f"{result.timesteps:,} timesteps in {result.wall_s:.0f} s. Best policy: validation "
+            f"reward {best['reward']:.3f}, after {best['timesteps']:,.0f}.",
+            *([f"On the same tapes: {others}."] if others else []),
+            f"Policy and manifest: {folder}",
+            f"Curves:   tensorboard --logdir {folder / 'tensorboard'}",
+            f"Evaluate: slicegym-eval run --suite {scenario}-heldout "
+            f"--allocators static,adaptive,demand,learned:{folder}",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit with 2 and one line on a refusal, with 130 on Ctrl-C."""
+    sys.exit(run_app(app, PROGRAM, arguments))

@@ -1,0 +1,145 @@
+"""The folder of a training run: its manifest, and what marks it as finished or not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..envs.errors import ConfigError
+from ..envs.traces import load_spec
+from ..envs.workloads.base import SEEDS
+from ..eval.output import UNFINISHED, to_json, write_atomically
+from ..eval.session import commit, describe, trace_sum, traces_in, versions
+from ..eval.suite import Suite
+from .config import TrainConfig, parse_config
+
+MANIFEST_FILE = "manifest.json"
+CURVES_FOLDER = "tensorboard"
+LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
+# What may differ when a run is taken up again: how long it goes on, and on how many threads.
+MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads"}
+
+
+def make_manifest(config: TrainConfig, suite: Suite) -> dict[str, Any]:
+    """Return what a reader needs to repeat the run.
+
+    Raises:
+        TraceError: A trace is absent or damaged.
+    """
+    scenario = describe(suite.scenario)
+    traces = sorted(set(traces_in(scenario)))
+    libraries = {name: metadata.version(name) for name in LIBRARIES}
+    return {
+        "command": sys.argv,
+        "status": "running",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.as_dict(),
+        "seeds": {
+            "policy": config.seed,
+            "environments": [config.seed, config.seed + config.n_envs - 1],
+        },
+        "scenario": scenario,
+        "data": {
+            "train": _windows(config.split, traces),
+            "validation": _windows(suite.split, traces) | {"episodes": describe(suite.episodes)},
+        },
+        "traces": {name: trace_sum(name) for name in traces},
+        "versions": {**versions(), "slicegym": __version__, **libraries},
+        "commit": commit(),
+    }
+
+
+def _windows(split: str, traces: list[str]) -> dict[str, Any]:
+    """Where the episodes of a split come from: seeds, and windows of traces [s]."""
+    windows = {name: list(load_spec(name).window(split)) for name in traces}
+    return {"split": split, "seeds": list(SEEDS[split]), "windows_s": windows}
+
+
+class TrainingFolder:
+    """A folder on disk; use `create` or `reopen`.
+
+    Attributes:
+        path: The folder.
+        manifest: As last written.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(cls, path: Path, manifest: dict[str, Any]) -> TrainingFolder:
+        """Make the folder of a new run.
+
+        Raises:
+            ConfigError: It exists, or cannot be made.
+        """
+        check_new(path)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigError(f"cannot create {path}: {error.strerror or error}") from error
+        folder = cls(path, manifest)
+        folder.update({})
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path, config: TrainConfig) -> TrainingFolder:
+        """Open the folder of a run to go on with it.
+
+        Raises:
+            ConfigError: There is no run in it, or one with another configuration.
+        """
+        try:
+            manifest = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
+            before = parse_config(manifest["config"], f"{path / MANIFEST_FILE}: config")
+        except OSError as error:
+            raise ConfigError(
+                f"--resume needs the folder of a run, and {path} holds no {MANIFEST_FILE} that can "
+                f"be read ({error.strerror or error}); leave --resume out to start a new run"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"{path / MANIFEST_FILE} must be a run's manifest: {error}") from None
+        _check_same(before, config, path)
+        return cls(path, manifest)
+
+    def update(self, news: Mapping[str, Any], *, finished: bool = False) -> None:
+        """Write the manifest with `news` added, and mark the run as finished or not."""
+        self.manifest |= news
+        mark = self.path / UNFINISHED
+        if not finished:
+            mark.write_text("This run has not ended, or was cut: go on with --resume.\n")
+        write_atomically(self.path / MANIFEST_FILE, to_json(self.manifest))
+        if finished:
+            mark.unlink(missing_ok=True)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a folder that exists.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if path.exists():
+        raise ConfigError(
+            f"--out must be a new folder, and {path} exists; name another one, or go on with the "
+            "run in it by --resume"
+        )
+
+
+def _check_same(before: TrainConfig, now: TrainConfig, path: Path) -> None:
+    old, new = before.as_dict(), now.as_dict()
+    for name, value in old.items():
+        if name not in MAY_CHANGE and value != new[name]:
+            raise ConfigError(
+                f"{name} must stay {value!r} when the run in {path} is resumed, got {new[name]!r}; "
+                "start a new run with it, in another folder"
+            )
