@@ -21,6 +21,7 @@ from .workloads import build_workload
 MAX_CONFIG_BYTES = 1_000_000
 # Aliases let a short file stand for a content that no memory holds ("billion laughs").
 MAX_CONFIG_NODES = 1_000_000
+TRACE_FILES = (".yaml", ".yml", ".csv")  # endings that tell somebody's own trace from a name
 
 
 def read_yaml(path: Path | Traversable) -> Mapping[str, object]:
@@ -108,15 +109,23 @@ def load_scenario(name: str | Path) -> Scenario:
     """
     if isinstance(name, Path) or str(name).endswith((".yaml", ".yml")) or "/" in str(name):
         path = Path(name)
-        return parse_scenario(read_yaml(path), default_name=path.stem)
+        return parse_scenario(read_yaml(path), path.stem, folder=path.absolute().parent)
     known = shipped("scenarios")
     if name not in known:
         raise unknown_name("scenario", name, known)
     return parse_scenario(read_yaml(known[name]), default_name=name)
 
 
-def parse_scenario(content: Mapping[str, object], default_name: str = "custom") -> Scenario:
-    """Build a scenario from the mapping of a scenario file."""
+def parse_scenario(
+    content: Mapping[str, object], default_name: str = "custom", folder: Path | None = None
+) -> Scenario:
+    """Build a scenario from the mapping of a scenario file.
+
+    Args:
+        content: The mapping.
+        default_name: Name of the scenario where the mapping has none.
+        folder: Folder that the paths of traces are relative to; the current one by default.
+    """
     allowed = [f.name for f in fields(Scenario)]
     checks.keys("scenario", content, [*allowed, "description"], required=("agents",))
     values = {key: value for key, value in content.items() if key != "description"}
@@ -127,8 +136,23 @@ def parse_scenario(content: Mapping[str, object], default_name: str = "custom") 
         checks.keys("weights", weights, [f.name for f in fields(Weights)])
         values["weights"] = Weights(**weights)  # type: ignore[arg-type]
     if values.get("workload") is not None:
-        values["workload"] = build_workload(checks.mapping("workload", values["workload"]))
+        workload = checks.mapping("workload", values["workload"])
+        values["workload"] = build_workload(_in_folder(workload, folder))
     return Scenario(**values)  # type: ignore[arg-type]
+
+
+def _in_folder(content: Any, folder: Path | None) -> Any:
+    """Return a workload's mapping with the paths of its traces put into a folder."""
+    if isinstance(content, list):
+        return [_in_folder(item, folder) for item in content]
+    if not isinstance(content, Mapping) or folder is None:
+        return content
+    return {
+        key: str(folder / value)
+        if key == "trace" and isinstance(value, str) and value.endswith(TRACE_FILES)
+        else _in_folder(value, folder)
+        for key, value in content.items()
+    }
 
 
 def _parse_agents(content: object) -> tuple[Agent, ...]:

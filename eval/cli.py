@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..envs.errors import ConfigError
+from . import trace_cmd
 
 PROGRAM = "slicegym-eval"
 app = typer.Typer(
@@ -127,6 +128,9 @@ def traces(json_target: JsonOption = None) -> None:
     _check_json(json_target)
     content = traces_cmd.trace_table()
     _deliver(content, json_target, traces_cmd.as_table(content))
+
+
+app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 
 
 @app.command(

@@ -1,5 +1,6 @@
 """Small scenarios, tapes and workloads that reach every corner, and what tests of them share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from slicegym.envs import Agent, Observation, Scenario, Tape
-from slicegym.envs.loading import load_scenario, shipped
+from slicegym.envs.loading import load_scenario, read_yaml, shipped
 from slicegym.envs.registration import env_id
 from slicegym.envs.vector_env import SliceVectorEnv
 from slicegym.envs.workloads import Episode, Workload, build_workload
@@ -18,25 +19,28 @@ from slicegym.envs.workloads import Episode, Workload, build_workload
 SCENARIOS = {env_id(name): name for name in shipped("scenarios")}
 
 
-def needs_traces(name: str) -> bool:
-    """Whether a shipped scenario replays real traces."""
-    return "trace:" in shipped("scenarios")[name].read_text(encoding="utf-8")
-
-
 def every_id() -> list[Any]:
     """All registered ids, those on real traces marked so."""
     ids = sorted(spec for spec in gym.registry if spec.startswith("slicegym/"))
-    return [
-        pytest.param(name, marks=pytest.mark.traces)
-        if name in SCENARIOS and needs_traces(SCENARIOS[name])
-        else name
-        for name in ids
-    ]
+    return [pytest.param(name, marks=marks(name)) for name in ids]
 
 
-def random_ids() -> list[Any]:
-    """The ids whose episodes differ from each other."""
-    return [p for p in every_id() if is_random(p if isinstance(p, str) else p.values[0])]
+def marks(name: str) -> list[Any]:
+    content = read_yaml(shipped("scenarios")[SCENARIOS[name]]) if name in SCENARIOS else {}
+    names = traces(content)
+    return [pytest.mark.traces(*names)] if names else []
+
+
+def traces(content: Any) -> list[str]:
+    """Every value of a key `trace`."""
+    if isinstance(content, Mapping):
+        found = [content["trace"]] if "trace" in content else []
+        content = list(content.values())
+    elif isinstance(content, list):
+        found = []
+    else:
+        return []
+    return found + [name for part in content for name in traces(part)]
 
 
 @cache

@@ -57,6 +57,37 @@ def table(rows: Iterable[tuple[float, str, float]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def agent_sessions(rows: Iterable[tuple[object, ...]]) -> bytes:
+    """Sessions of a coding agent.
+
+    Rows are (session, agent, start [s], model, tokens in, tokens out, service [s] or "", stop).
+    """
+    lines = ["trace,agent,t_s,t_abs_s,model,in_tok,out_tok,api_time_s,think_time_s,stop"]
+    for session, agent, start, model, tokens_in, tokens_out, service, stop in rows:
+        cells = (session, agent, start, start, model, tokens_in, tokens_out, service, "", stop)
+        lines.append(",".join(map(str, cells)))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def coding_sessions(n: int = 40, seed: int = 0) -> bytes:
+    """Random sessions, most with a sub-agent beside the main agent."""
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[object, ...]] = []
+    for i in range(n):
+        starts = np.cumsum(rng.integers(8, 60, 6))
+        stops = rng.choice(["tool_use", "end_turn"], 6)
+        main = zip((starts - starts[0]).tolist(), stops.tolist(), strict=True)
+        rows += [(f"s{i}", "main", t, "claude-opus", 900 + t, 100, 5.5, stop) for t, stop in main]
+        if i % 3:
+            begin = int(starts[2] - starts[0]) + 6
+            sub = [
+                (f"s{i}", "sub0:Explore", begin + 7 * k, "claude-haiku", 50, 90, 2, "")
+                for k in (0, 1)
+            ]
+            rows += sub
+    return agent_sessions(rows)
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

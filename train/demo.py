@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from ..baselines import make_allocator
-from ..envs.errors import ConfigError, TraceError
+from ..envs.errors import TraceError
 from ..envs.render import plot_runs
 from ..envs.traces import load_trace, trace_status
 from ..eval import report, session
@@ -33,8 +33,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def demo(
-    out: Path | None = typer.Option(None, help="New folder; by default runs/demo, runs/demo-2 …"),
-    overrides: list[str] | None = typer.Argument(None, metavar="[KEY=VALUE]..."),
+    out: Annotated[
+        Path | None, typer.Option(help="New folder; by default runs/demo, runs/demo-2 …")
+    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
 ) -> None:
     """Train PPO, compare it with the baselines on held-out data, draw the picture."""
     require_libraries()

@@ -15,8 +15,9 @@ def near_cursors(agents, calls):
     """Bring the calls near that the next environment of the batch will touch first."""
     start, size = calls.ctypes.data, calls.itemsize
     for i in range(len(agents)):
-        prefetch(start + agents[i].next_arrival * size)
         prefetch(start + agents[i].next_start * size)
+        prefetch(start + agents[i].next_arrival * size)
+        prefetch(start + (agents[i].next_arrival + 2) * size)
 
 
 @compiled

@@ -55,69 +55,90 @@ def step_independent(
 @compiled
 def _serve_agent(constants, agent, calls, slots, t1, last):
     """Play one agent's interval; a release at its end is only queued, at the horizon not even."""
-    if constants.queue_limit < 0:
-        first, cursor, opened = agent.next_arrival, agent.next_arrival, 0.0
-        while cursor < agent.last_call:
+    if constants.queue_limit >= 0:
+        _release_limited(constants, agent, calls, slots, t1, last)
+    elif constants.concurrency == 1:
+        _play_single(agent, calls, slots[constants.first_server], t1, last)
+    else:
+        _release_all(agent, calls, t1, last)
+    if agent.rate > 0.0 and (constants.queue_limit >= 0 or constants.concurrency > 1):
+        _serve(constants, agent, calls, slots, t1, t1)
+    agent.closed = agent.completed
+
+
+@compiled
+def _play_single(agent, calls, server, t1, last):
+    """Play a single server without a queue limit: releases and service in one pass."""
+    free_at = agent.active_from  # inf while frozen: nothing starts
+    opened, started, completed, completions = 0.0, 0.0, 0.0, 0
+    last_completion = agent.last_completion
+    if agent.in_service > 0 and agent.rate > 0.0:
+        free_at = server.finish
+        if free_at <= t1:
+            calls[server.call].completed = free_at
+            last_completion = free_at
+            completed = t1 - free_at
+            completions = 1
+    call, cursor = agent.next_start, agent.next_arrival
+    while True:
+        if call == cursor:  # nobody waits: the next call is the next to be released
+            if cursor == agent.last_call:
+                break
             release = calls[cursor].release
             if release > t1 or (last and release == t1):
                 break
             opened += t1 - release
             cursor += 1
-        agent.opened += opened
-        agent.arrivals += cursor - first
-        agent.open_tasks += cursor - first
-        agent.waiting += cursor - first
-        agent.next_arrival = cursor
-    elif agent.next_arrival < agent.last_call:
-        _release_limited(constants, agent, calls, slots, t1, last)
-    if agent.rate > 0.0 and agent.waiting + agent.in_service > 0:
-        if constants.concurrency == 1 and constants.queue_limit < 0:
-            _serve_single(agent, calls, slots[constants.first_server], t1)
-        else:
-            _serve(constants, agent, calls, slots, t1, t1)
-    agent.closed = agent.completed
-
-
-@compiled
-def _serve_single(agent, calls, server, t1):
-    """Play a single server: `_serve` at concurrency 1, in local variables."""
-    free_at = agent.active_from
-    finish = server.finish
-    if agent.in_service > 0:
-        if finish > t1:
-            return
-        free_at = finish
-        calls[server.call].completed = finish
-        agent.completed = t1 - finish
-        agent.completions = 1
-        agent.in_service = 0
-    first = agent.next_start
-    call = first
-    started, completed = agent.started, agent.completed
-    while call < agent.next_arrival:
         now = max(calls[call].release, free_at)
         if now >= t1:
             break
-        finish = now + calls[call].work / agent.rate
+        free_at = now + calls[call].work / agent.rate
         calls[call].started = now
         started += t1 - now
+        if free_at <= t1:
+            calls[call].completed = free_at
+            last_completion = free_at
+            completed += t1 - free_at
+            completions += 1
+        else:
+            server.finish = free_at
+            server.call = call
         call += 1
-        if finish > t1:
-            server.finish = finish
-            server.call = call - 1
-            agent.in_service = 1
+    while cursor < agent.last_call:
+        release = calls[cursor].release
+        if release > t1 or (last and release == t1):
             break
-        calls[call - 1].completed = finish
-        completed += t1 - finish
-        free_at = finish
-    agent.next_start = call
-    agent.waiting -= call - first
+        opened += t1 - release
+        cursor += 1
+    agent.opened = opened
     agent.started = started
     agent.completed = completed
-    agent.completions += call - first - agent.in_service
-    agent.open_tasks -= agent.completions
-    if agent.completions > 0:
-        agent.last_completion = free_at
+    agent.completions = completions
+    agent.arrivals = cursor - agent.next_arrival
+    agent.open_tasks += agent.arrivals - completions
+    agent.in_service += call - agent.next_start - completions
+    agent.waiting = cursor - call
+    agent.next_start = call
+    agent.next_arrival = cursor
+    agent.last_completion = last_completion
+
+
+@compiled
+def _release_all(agent, calls, t1, last):
+    """Release the interval's calls into the queue."""
+    cursor, opened = agent.next_arrival, 0.0
+    while cursor < agent.last_call:
+        release = calls[cursor].release
+        if release > t1 or (last and release == t1):
+            break
+        opened += t1 - release
+        cursor += 1
+    arrivals = cursor - agent.next_arrival
+    agent.opened = opened
+    agent.arrivals = arrivals
+    agent.open_tasks += arrivals
+    agent.waiting += arrivals
+    agent.next_arrival = cursor
 
 
 @compiled

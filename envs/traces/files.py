@@ -91,7 +91,10 @@ def read_checked(spec: TraceSpec, path: Path) -> bytes:
         raise TraceError(f"cannot read {path}: {error.strerror or error}") from error
     if path.suffix == ".gz":
         data = unpack(data, path, spec.max_bytes)
-    _check(spec, data, str(path), "remove that file and fetch it again")
+    way_out = "remove that file and fetch it again"
+    if spec.folder is not None:
+        way_out = f"restore that file, or write its new sum into {spec.name}"
+    _check(spec, data, str(path), way_out)
     return data
 
 

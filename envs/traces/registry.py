@@ -134,7 +134,7 @@ def load_spec(name: str) -> TraceSpec:
         TraceError: A damaged CSV.
         TypeError: A value of the wrong type.
     """
-    if not name.endswith((".yaml", ".yml", ".csv")):
+    if not name.endswith(loading.TRACE_FILES):
         return _shipped_spec(name)
     path = Path(name)
     try:

@@ -59,21 +59,8 @@ class Renewal(Synthetic):
     def _times(self, rng: np.random.Generator, horizon_s: float) -> Floats:
         expected = self.rate * horizon_s
         chunk = math.ceil(expected + 3 * self.cv * math.sqrt(expected)) + 4
-        times = rng.random(1) * self._length_biased_gap(rng)
-        while times[-1] < horizon_s:  # mostly once
-            times = np.concatenate((times, times[-1] + np.cumsum(self._gaps(rng, chunk))))
-        return times[: np.searchsorted(times, horizon_s)]
-
-    def _gaps(self, rng: np.random.Generator, n: int) -> Floats:
-        if self.family == "gamma":
-            return rng.gamma(self._shape, self._scale, n)
-        return self._scale * rng.weibull(self._shape, n)
-
-    def _length_biased_gap(self, rng: np.random.Generator) -> float:
-        if self.family == "gamma":
-            return rng.gamma(self._shape + 1, self._scale)
-        power: float = rng.standard_gamma(1 + 1 / self._shape) ** (1 / self._shape)
-        return self._scale * power
+        gamma = self.family == "gamma"
+        return renewal_times(rng, gamma, self._shape, self._scale, chunk, horizon_s)
 
     @cached_property
     def _shape(self) -> float:
@@ -84,6 +71,33 @@ class Renewal(Synthetic):
         if self.family == "gamma":
             return 1 / (self.rate * self._shape)
         return 1 / (self.rate * math.gamma(1 + 1 / self._shape))
+
+
+def renewal_times(
+    rng: np.random.Generator, gamma: bool, shape: float, scale: float, chunk: int, horizon_s: float
+) -> Floats:
+    """Draw an equilibrium renewal process.
+
+    Args:
+        rng: Generator.
+        gamma: Whether gaps are Gamma; otherwise they are Weibull.
+        shape: Shape of the gaps.
+        scale: Scale of the gaps [s].
+        chunk: Gaps to draw at once: mostly enough for the horizon.
+        horizon_s: End [s].
+
+    Returns:
+        Sorted times in [0, horizon_s), shape (calls,) [s].
+    """
+    times = rng.random(1)
+    if gamma:
+        times *= rng.gamma(shape + 1, scale)
+    else:
+        times *= scale * rng.standard_gamma(1 + 1 / shape) ** (1 / shape)
+    while times[-1] < horizon_s:  # mostly once
+        gaps = rng.gamma(shape, scale, chunk) if gamma else scale * rng.weibull(shape, chunk)
+        times = np.concatenate((times, times[-1] + np.cumsum(gaps)))
+    return times[: np.searchsorted(times, horizon_s)]
 
 
 def weibull_shape(cv: float) -> float:

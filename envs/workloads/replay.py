@@ -23,8 +23,8 @@ class Replay:
     starts: scale `gpus` or the agents' throughput instead.
 
     Attributes:
-        trace: A trace of the registry, or the path of one's own YAML or CSV (from the current
-            folder).
+        trace: A trace of the registry, or the path of one's own YAML or CSV (from the
+            scenario file's folder).
         agent: The agent in the trace whose calls to replay, where it names several.
         work: Work to draw instead of the trace's own.
     """

@@ -195,7 +195,8 @@ def assemble(library: Library, drawn: Drawn, horizon_s: float, routing: Floats) 
 def _spans(first: Ints, counts: Ints) -> Ints:
     """Return first[0], first[0] + 1, … (counts[0] of them), first[1], …."""
     offset = np.repeat(first - (np.cumsum(counts) - counts), counts)
-    return np.arange(offset.size) + offset
+    spans: Ints = np.arange(offset.size) + offset
+    return spans
 
 
 def _numbered(session: Ints, task: Ints) -> NDArray[np.int32]:

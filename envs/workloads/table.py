@@ -25,7 +25,8 @@ class Table(Workload):
 
     Attributes:
         trace: Path of the CSV, which is split in time (60 % training, 20 % validation, 20 %
-            held-out), or of a trace YAML of format `table` with splits of its own.
+            held-out), or of a trace YAML of format `table` with splits of its own; from the
+            scenario file's folder.
     """
 
     trace: str
