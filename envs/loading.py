@@ -15,6 +15,7 @@ import yaml
 
 from . import checks
 from .errors import ConfigError, unknown_name
+from .population import with_population
 from .spec import Agent, Scenario, Weights
 from .workloads import build_workload
 
@@ -103,6 +104,9 @@ def scenario_names() -> tuple[str, ...]:
 def load_scenario(name: str | Path) -> Scenario:
     """Load a shipped scenario by name, or anybody's from the path of a YAML file.
 
+    A shipped scenario with a population takes its size in the name: `many-64` is `many` with 64
+    agents.
+
     Raises:
         ConfigError: Unknown name, unreadable file, or a key or value that the file may not have.
         TypeError: A value of the wrong type.
@@ -111,9 +115,30 @@ def load_scenario(name: str | Path) -> Scenario:
         path = Path(name)
         return parse_scenario(read_yaml(path), path.stem, folder=path.absolute().parent)
     known = shipped("scenarios")
-    if name not in known:
+    if name in known:
+        return parse_scenario(read_yaml(known[name]), default_name=str(name))
+    sized = _sized(str(name), known)
+    if sized is None:
         raise unknown_name("scenario", name, known)
-    return parse_scenario(read_yaml(known[name]), default_name=name)
+    return parse_scenario(sized, default_name=str(name))
+
+
+def is_scenario_name(name: str) -> bool:
+    """Whether `load_scenario` knows a shipped scenario of this name."""
+    known = shipped("scenarios")
+    return name in known or _sized(name, known) is not None
+
+
+def _sized(name: str, known: Mapping[str, Traversable]) -> Mapping[str, object] | None:
+    """Read `many-64` as scenario `many` with a population of 64."""
+    stem, _, size = name.rpartition("-")
+    if stem not in known or not re.fullmatch(r"[1-9]\d{0,8}", size):
+        return None
+    content = read_yaml(known[stem])
+    if "population" not in content:
+        return None
+    population = checks.mapping("population", content["population"])
+    return {**content, "population": {**population, "size": int(size)}}
 
 
 def parse_scenario(
@@ -126,6 +151,8 @@ def parse_scenario(
         default_name: Name of the scenario where the mapping has none.
         folder: Folder that the paths of traces are relative to; the current one by default.
     """
+    if "population" in content:
+        content = with_population(content)
     allowed = [f.name for f in fields(Scenario)]
     checks.keys("scenario", content, [*allowed, "description"], required=("agents",))
     values = {key: value for key, value in content.items() if key != "description"}

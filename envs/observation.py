@@ -48,7 +48,9 @@ class Observation:
     @property
     def time_s(self) -> Floats:
         """Time of the decision, shape () or (B,) [s]."""
-        return self.decision * np.float64(self.scenario.interval_s)
+        return np.minimum(
+            self.decision * np.float64(self.scenario.interval_s), self.scenario.horizon_s
+        )
 
     @property
     def queue(self) -> Floats:

@@ -57,7 +57,7 @@ class Simulator:
         self._constants = _agent_constants(scenario)
         self._partitions = scenario.partitions.vectors, scenario.partitions.starts
         self._slots = np.zeros((batch, int(scenario.concurrency.sum())), layout.SLOT)
-        self._routing = np.zeros((0, 0))
+        self._routings = np.zeros((0, scenario.n_agents, scenario.n_agents))
         self._raw = np.zeros((scenario.n_agents, N_RAW))
         self._calls = self._tasks = self._task_calls = _EMPTY
         self._roots = self._order = self._delayed = _EMPTY
@@ -97,8 +97,6 @@ class Simulator:
         self._load_graph(b, tape, order)
 
     def _load_graph(self, b: int, tape: Tape, order: NDArray[np.int64]) -> None:
-        if tape.routing is not None:
-            self._routing = tape.routing
         if tape.graph is None:
             pointer, successors = np.zeros(tape.n_calls + 1, np.int32), np.zeros(0, np.int32)
         else:
@@ -125,6 +123,8 @@ class Simulator:
             tape.root_order,
         )
         kernel.open_batch_graph(*self._graph_state(), b, b + 1)
+        if tape.routing is not None:
+            self.environments["routing"][b] = self._known_routing(tape.routing)
 
     def step(self, shares: ArrayLike) -> None:
         """Put requested shares into force and play one interval of every environment.
@@ -218,7 +218,7 @@ class Simulator:
         raw = np.empty((self.batch, self.scenario.n_agents, N_RAW))
         if self.graph:
             kernel.observe_batch_graph(
-                self._constants, self.environments, self.agents, self._calls, self._routing, raw
+                self._constants, self.environments, self.agents, self._calls, self._routings, raw
             )
         else:
             kernel.observe_batch_independent(
@@ -232,7 +232,7 @@ class Simulator:
         state = (self._constants, self.environments[one], self.agents[one], self._calls[one])
         raw = self._raw[np.newaxis]
         if self.graph:
-            kernel.observe_batch_graph(*state, self._routing, raw)
+            kernel.observe_batch_graph(*state, self._routings, raw)
         else:
             kernel.observe_batch_independent(*state, raw)
         out = np.empty((1, self.scenario.n_agents * N_FEATURES), np.float32)
@@ -286,6 +286,9 @@ class Simulator:
 
     def _requested(self, shares: ArrayLike) -> Floats:
         requested = np.asarray(shares, dtype=np.float64)
+        if self.batch > 1 and not np.isfinite(requested).all():  # before any of them moves
+            bad = int(np.argmin(np.isfinite(requested).all(axis=-1)))
+            self._refuse(bad, requested, "environment")
         if requested.shape == self.shares.shape:
             return np.ascontiguousarray(requested)
         if self.batch == 1 and requested.shape == self.shares.shape[1:]:
@@ -299,6 +302,14 @@ class Simulator:
     def _refuse(bad: int, shares: Floats, where: str) -> None:
         if bad >= 0:
             raise ValueError(f"shares must be finite numbers, got {shares[bad]} for {where} {bad}")
+
+    def _known_routing(self, routing: Floats) -> int:
+        """Return the place of a routing matrix; tapes of one workload share theirs."""
+        for place, known in enumerate(self._routings):
+            if np.array_equal(known, routing):
+                return place
+        self._routings = np.concatenate([self._routings, routing[np.newaxis]])
+        return len(self._routings) - 1
 
     def _check(self, tape: Tape) -> None:
         if tape.horizon_s != self.scenario.horizon_s:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..envs.errors import ConfigError, unknown_name
-from ..envs.loading import load_scenario, scenario_names
+from ..envs.loading import is_scenario_name, load_scenario, scenario_names
 from ..envs.spec import Scenario
 from ..envs.workloads.base import SPLITS, Episode
 
@@ -57,7 +57,7 @@ def load_suite(name: str) -> Suite:
     """
     stem, dash, split = name.rpartition("-")
     is_path = stem.endswith((".yaml", ".yml")) or "/" in stem
-    if not dash or split not in SPLITS or (not is_path and stem not in scenario_names()):
+    if not dash or split not in SPLITS or not (is_path or is_scenario_name(stem)):
         raise unknown_name("suite", name, suite_names())
     scenario = load_scenario(stem)
     if scenario.workload is None:

@@ -86,10 +86,11 @@ def trace(
         allow_dropped=allow_dropped,
     )
     content = describe(file, calls)
+    drawn = None if picture is None else _draw(calls, content)
     if names is not None:
         content["written"] = _write(names, calls, file)
-    if picture is not None:
-        write_atomically(picture, _draw(calls, content))
+    if picture is not None and drawn is not None:
+        write_atomically(picture, drawn)
     if json_target == "-":
         sys.stdout.write(to_json(content))
         return

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slicegym.baselines import make_allocator
-from slicegym.envs import ConfigError, Run, Tape, simulate
+from slicegym.envs import Agent, ConfigError, Run, Scenario, Simulator, Tape, simulate
 
 from .builders import Recorder, chains, pair, rich, same
 
@@ -275,3 +275,44 @@ def test_other_things_than_scenarios_and_tapes() -> None:
         simulate("paper", calls(), SHARES)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="tape must be a Tape, got None"):
         simulate(pair(), None, SHARES)  # type: ignore[arg-type]
+
+
+def _routed(probability):
+    return Tape.from_calls(
+        [0, 1],
+        [1.0, 1.0],
+        [0.0, 0.0],
+        [0, 0],
+        [[], [0]],
+        horizon_s=10.0,
+        routing=[[0.0, probability], [0.0, 0.0]],
+    )
+
+
+def test_each_environment_of_a_batch_keeps_its_own_routing():
+    scenario = Scenario((Agent("a", 1.0), Agent("b", 1.0)), horizon_s=10.0)
+    simulator = Simulator(scenario, 2, graph=True)
+    simulator.load(0, _routed(0.25))
+    simulator.load(1, _routed(0.75))
+    assert simulator.observe().upstream.tolist() == [[0.0, 0.25], [0.0, 0.75]]
+    simulator.load(0, Tape.from_calls([0], [1.0], [0.0], horizon_s=10.0))
+    assert simulator.observe().upstream.tolist() == [[0.0, 0.0], [0.0, 0.75]]
+
+
+def test_no_environment_moves_when_one_of_the_batch_is_refused():
+    scenario = Scenario((Agent("a", 1.0),), horizon_s=10.0)
+    simulator = Simulator(scenario, 2)
+    for b in range(2):
+        simulator.load(b, Tape.from_calls([0], [1.0], [0.0], horizon_s=10.0))
+    with pytest.raises(ValueError, match="finite numbers, got .*nan.* for environment 1"):
+        simulator.step([[0.5], [np.nan]])
+    assert simulator.environments["decision"].tolist() == [0, 0]
+
+
+def test_the_clock_stops_at_the_horizon():
+    scenario = Scenario((Agent("a", 1.0),), horizon_s=2.5)
+    simulator = Simulator(scenario)
+    simulator.load(0, Tape.from_calls([0], [1.0], [0.0], horizon_s=2.5))
+    for _ in range(3):
+        simulator.step([0.5])
+    assert simulator.observe().time_s.tolist() == [2.5]

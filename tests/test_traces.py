@@ -109,11 +109,13 @@ def test_shipped_traces_are_complete() -> None:
         spec = load_spec(name)
         assert spec.sha256
         assert spec.bytes
-        assert spec.url
+        assert spec.origin
         assert spec.licence != "unknown"
         windows = [spec.window(split) for split in ("train", "validation", "heldout")]
         gaps = [b[0] - a[1] for a, b in pairwise(windows)]
-        assert all(gap >= 60 for gap in gaps)  # nothing in the system crosses from one to the next
+        # Nothing in the system crosses from one to the next. Derived traces hold no calls on a clock
+        # that could: sessions have clocks of their own, and clients' windows are sampled anew.
+        assert all(gap >= (60 if spec.url else 0) for gap in gaps)
 
 
 def test_azure_traces_share_a_clock() -> None:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from slicegym.baselines import make_allocator
 from slicegym.baselines.learned import ACTIVATIONS, load_policy
 from slicegym.envs import ConfigError, load_scenario
-from slicegym.envs.loading import parse_scenario, shipped
+from slicegym.envs.loading import shipped
 from slicegym.eval.session import evaluate
 from slicegym.train import ppo
 from slicegym.train.callbacks import Validation
@@ -179,13 +180,18 @@ class Interruption:
 
 
 class TestResume:
-    @pytest.fixture
-    def cut(self, configured, tmp_path):
+    @pytest.fixture(scope="class")
+    def interrupted(self, configured, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("interrupted") / "run"
         with pytest.MonkeyPatch.context() as patch:
             Interruption(patch, 4)
             with pytest.raises(KeyboardInterrupt):
-                train(configured(), tmp_path / "run")
-        return tmp_path / "run"
+                train(configured(), folder)
+        return folder
+
+    @pytest.fixture
+    def cut(self, interrupted, tmp_path):
+        return shutil.copytree(interrupted, tmp_path / "run")
 
     def test_an_interrupted_run_is_marked_and_keeps_its_last_checkpoint(self, cut):
         assert "UNFINISHED" in files(cut)
@@ -311,14 +317,14 @@ class TestExport:
 class TestRefusals:
     def test_an_existing_folder_is_left_alone(self, configured, tmp_path):
         (tmp_path / "note").write_text("mine")
-        with pytest.raises(ConfigError, match="--out must be a new folder, and .* exists"):
+        with pytest.raises(ConfigError, match=r"--out must be a new folder, and .* exists"):
             train(configured(), tmp_path)
         assert files(tmp_path) == {"note"}
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"scenario": "burst"}, "unknown suite 'burst-validation'"),
+            ({"scenario": "burst"}, "unknown scenario 'burst' (did you mean 'bursty'?)"),
             ({"baselines": ("statik",)}, "unknown allocator 'statik' (did you mean 'static'?)"),
             ({"baselines": ("demand:wake=2",)}, "demand.wake must be at most 1"),
             ({"baselines": ("static", "static")}, "baselines must differ"),
@@ -338,29 +344,28 @@ class TestRefusals:
         assert files(tmp_path) == {"still.yaml"}
 
 
+SMALLER = (
+    *("n_envs=4", "n_steps=8", "batch_size=16", "total_timesteps=64", "validation_episodes=1"),
+)
+
+
 @pytest.mark.parametrize("name", shipped("train"))
-def test_every_shipped_configuration_trains(name, tmp_path, monkeypatch):
-    config = load_config(name, ["n_envs=4", "n_steps=8", "batch_size=16", "total_timesteps=64"])
-    if config.scenario == "azure":  # the real trace may be absent: the same agents, other calls
-        text = shipped("scenarios")["azure"].read_text(encoding="utf-8")
-        content = yaml.safe_load(text) | {"horizon_s": 60.0}
-        streams = {
-            "nlp": {"kind": "poisson", "rate": 5.7},
-            "reasoning": {"kind": "poisson", "rate": 3},
-        }
-        content["workload"] = {"kind": "streams", "streams": streams, "suite_episodes": 1}
-        parse_scenario(content)
-        (tmp_path / "azure.yaml").write_text(yaml.safe_dump(content))
-        config = load_config(
-            name,
-            [
-                f"scenario={tmp_path / 'azure.yaml'}",
-                *("n_envs=4", "n_steps=8", "batch_size=16", "total_timesteps=64"),
-            ],
-        )
+def test_every_shipped_configuration_trains(name, tmp_path):
+    config = load_config(name, SMALLER)
+    if config.scenario == "azure":  # its traces may be absent: the same agents, other calls
+        config = load_config(name, [*SMALLER, f"scenario={synthetic_azure(tmp_path)}"])
     result = train(config, tmp_path / "run")
     assert result.timesteps == 64
     make_allocator(f"learned:{result.folder}")
+
+
+def synthetic_azure(folder):
+    content = yaml.safe_load(shipped("scenarios")["azure"].read_text(encoding="utf-8"))
+    rates = {"nlp": 5.7, "reasoning": 3.0}
+    streams = {name: {"kind": "poisson", "rate": rate} for name, rate in rates.items()}
+    content["workload"] = {"kind": "streams", "streams": streams}
+    (folder / "azure.yaml").write_text(yaml.safe_dump(content))
+    return folder / "azure.yaml"
 
 
 @pytest.mark.slow

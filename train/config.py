@@ -141,7 +141,8 @@ class TrainConfig:
         for size in self.net_arch:
             checks.integer("net_arch", size, at_least=1, at_most=4096)
         for spec in self.baselines:
-            checks.text("baselines", spec)
+            if self.baselines.count(checks.text("baselines", spec)) > 1:
+                raise ConfigError(f"baselines must differ from each other, got {spec!r} twice")
 
     @property
     def timesteps_per_update(self) -> int:

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ..baselines.learned import Learned
 from ..envs.errors import ConfigError
+from ..envs.loading import load_scenario
 from ..envs.spec import Scenario
 from ..eval.suite import load_suite
 from .callbacks import LEARNER, Curves, TimeLimit, Validate, Validation, progress_bar
@@ -64,6 +65,7 @@ def train(
     torch.set_num_threads(config.torch_threads)
     if not resume:
         check_new(folder)
+    load_scenario(config.scenario)  # its errors speak of the scenario, the suite's of a suite
     suite = load_suite(f"{config.scenario}-validation").first(config.validation_episodes)
     scenario = suite.scenario
     env = make_env(config, scenario)

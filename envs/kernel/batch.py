@@ -281,10 +281,10 @@ def observe_batch_independent(constants, environments, agents, calls, raw):
 
 
 @compiled
-def observe_batch_graph(constants, environments, agents, calls, routing, raw):
+def observe_batch_graph(constants, environments, agents, calls, routings, raw):
     """Write the raw observations of the batch, shape (B, N, N_RAW)."""
     for b in range(len(environments)):
-        observe_graph(constants, environments[b], agents[b], calls[b], routing, raw[b])
+        observe_graph(constants, environments[b], agents[b], calls[b], routings, raw[b])
 
 
 @compiled

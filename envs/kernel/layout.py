@@ -53,6 +53,7 @@ AGENT_CONSTANTS = np.dtype(
         ("memory_mb", "f8"),
         ("weight", "f8"),
         ("concurrency", "i8"),
+        ("reconfigure_s", "f8"),
         ("queue_limit", "i8"),  # -1: none
         ("first_server", "i8"),  # its servers are slots[b, first_server:first_server + concurrency]
     ],
@@ -73,6 +74,7 @@ ENVIRONMENT = np.dtype(
         ("next_root", "i8"),
         ("n_roots", "i8"),
         ("n_delayed", "i8"),
+        ("routing", "i8"),  # matrix of routing probabilities that its tape names; -1: none
     ],
     align=True,
 )

@@ -23,6 +23,7 @@ def reset_environment(environments, agents):
     environment.next_root = 0
     environments[0].n_roots = 0
     environment.n_delayed = 0
+    environment.routing = -1
     for i in range(len(agents)):
         agent = agents[i]
         agent.share = 0.0

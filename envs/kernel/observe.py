@@ -60,7 +60,7 @@ def _observe_agent(constants, agent, now, oldest_wait, upstream, row):
     if agent.status == LOADING or agent.status == WARM:
         keep_alive = min(constants.keep_alive_s, agent.keep_alive_end - now)
     row[15] = keep_alive
-    row[16] = max(0.0, agent.pause_end - now)
+    row[16] = min(constants.reconfigure_s, max(0.0, agent.pause_end - now))
 
 
 @compiled
@@ -79,11 +79,12 @@ def observe_independent(constants, environment, agents, calls, raw):
 
 
 @compiled
-def observe_graph(constants, environment, agents, calls, routing, raw):
+def observe_graph(constants, environment, agents, calls, routings, raw):
     """Write the raw observation of one environment, shape (N, N_RAW).
 
     Upstream calls are those whose predecessors are done and whose delay runs, known to come, and
-    for each call in progress at agent i the `routing[i, j]` calls expected at agent j.
+    for each call in progress at agent i the `routing[i, j]` calls expected at agent j, by the
+    tape's matrix among `routings`, shape (matrices, N, N).
     """
     now = environment.time
     n = len(agents)
@@ -93,7 +94,8 @@ def observe_graph(constants, environment, agents, calls, routing, raw):
         if agent.waiting > 0:
             oldest_wait = now - calls[first_waiting(agent, calls)].release
         _observe_agent(constants[i], agent, now, oldest_wait, float(agent.scheduled), raw[i])
-    if len(routing) == n:
+    if environment.routing >= 0:
+        routing = routings[environment.routing]
         for i in range(n):
             in_progress = agents[i].waiting + agents[i].in_service
             if in_progress > 0:

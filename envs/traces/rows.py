@@ -152,10 +152,11 @@ def _beyond(path: Path, line: int, what: str, limit: str) -> TraceError:
     )
 
 
-def unknown_column(source: str, name: str, known: Iterable[Any]) -> UnknownNameError:
+def unknown_column(
+    source: str, name: str, known: Iterable[Any], way_out: str = "name one of its columns"
+) -> UnknownNameError:
     """Build the error for a column that a table does not have."""
     shown = [str(column)[:40] for column in list(known)[:SHOWN_COLUMNS]]
     return UnknownNameError(
-        f"{source}: there is no column {name!r}{did_you_mean(name, shown)}; "
-        "name one of its columns, which a CSV's first line must hold"
+        f"{source}: there is no column {name!r}{did_you_mean(name, shown)}; {way_out}"
     )

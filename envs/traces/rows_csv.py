@@ -60,7 +60,8 @@ def _header(line: str, columns: Sequence[str], source: str) -> tuple[str, list[s
 
 def _place(name: str, header: list[str], source: str) -> int:
     if name not in header:
-        raise unknown_column(f"{source}, line 1", name, header)
+        way_out = "name one of its columns, or give the file a header"
+        raise unknown_column(f"{source}, line 1", name, header, way_out)
     if header.count(name) > 1:
         raise TraceError(
             f"{source}, line 1: column {name!r} must stand once in the header, got it "

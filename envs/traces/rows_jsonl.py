@@ -28,7 +28,7 @@ def read(source: str, lines: Iterable[tuple[int, str]], columns: Sequence[str]) 
         n_rows += 1
         if waiting:
             waiting -= {name for name in waiting if _has(entry, name)}
-            known |= dict.fromkeys(list(entry)[: MAX_KNOWN - len(known)])
+            known |= dict.fromkeys(list(_names(entry))[: MAX_KNOWN - len(known)])
             if n_rows == PATIENCE:
                 _refuse(source, columns, waiting, known)
         yield Row(line, tuple(_value(entry, name) for name in columns))
@@ -38,7 +38,7 @@ def read(source: str, lines: Iterable[tuple[int, str]], columns: Sequence[str]) 
 def _refuse(source: str, columns: Sequence[str], waiting: set[str], known: Iterable[str]) -> None:
     for name in columns:
         if name in waiting:
-            raise unknown_column(source, name, known)
+            raise unknown_column(source, name, known, "name one of its keys, or a.b for b inside a")
 
 
 def _parse(text: str) -> dict[str, object] | None:
@@ -47,6 +47,13 @@ def _parse(text: str) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def _names(entry: dict[str, object]) -> Iterator[str]:
+    for name, value in entry.items():
+        yield name
+        if isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in value)
 
 
 def _has(entry: dict[str, object], name: str) -> bool:

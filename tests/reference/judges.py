@@ -17,7 +17,7 @@ from .case import Call, Case
 
 # What an allocator sees of each agent, under the names of `Observation` and of `plain.Snapshot`.
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
-CLOCKS = ("oldest_wait_s", "ready_in_s", "pause_left_s")
+CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
 SEEN = (*COUNTS, *CLOCKS)
 RECORDED = {"rejected": "rejections"}  # where `Run.records` has another name
 
