@@ -128,7 +128,8 @@ def partitions(kind: str, memory_mb: tuple[float, ...], gpu_memory_mb: float | N
         raise ConfigError(
             f"partition {kind!r} takes at most {MAX_AGENTS} agents, one instance each, got {n}"
         )
-    vectors, starts = [], []
+    vectors: list[list[int]] = []
+    starts: list[Starts] = []
     for sizes in _sizes(n, COMPUTE_SLICES):
         profiles = [profile_for(s, m, gpu_memory_mb) for s, m in zip(sizes, memory_mb, strict=True)]
         if any(p is None and s > 0 for p, s in zip(profiles, sizes, strict=True)):

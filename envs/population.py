@@ -33,6 +33,7 @@ class Population:
         load: Mean demand over the pool; the pool is the sum of the agents' demands over it.
         demand: Mean demand of an agent [GPU].
         throughput: Calls of mean work per second on one GPU (T) [1/s].
+        min_rate: Calls of mean work per second that an agent's minimum share serves (R·T) [1/s].
         footprint: GPUs' worth of memory of a loaded model [GPU].
         cold_start_s: Loading time [s]; the larger the footprint, the longer.
         keep_alive_s: Keep-alive of every agent [s].
@@ -45,6 +46,7 @@ class Population:
     load: float
     demand: Range
     throughput: Range
+    min_rate: float
     footprint: Range
     cold_start_s: Range
     keep_alive_s: float
@@ -57,6 +59,7 @@ class Population:
         checks.integer("size", self.size, at_least=1, at_most=LARGEST)
         checks.integer("seed", self.seed, at_least=0)
         checks.number("load", self.load, above=0)
+        checks.number("min_rate", self.min_rate, at_least=0)
         for name in ("demand", "throughput", "footprint", "cold_start_s"):
             object.__setattr__(self, name, _range(name, getattr(self, name)))
         if not checks.listing("priorities", self.priorities) or not len(self.streams):
@@ -94,9 +97,11 @@ class Population:
         demand, throughput, size, priority, kind = rng.random(5).tolist()
         weights = np.cumsum([weight for _, weight in self.streams])
         stream = self.streams[int(np.searchsorted(weights, kind * weights[-1], side="right"))][0]
+        speed = _between(self.throughput, throughput)
         agent = {
             "name": name,
-            "throughput": _between(self.throughput, throughput),
+            "throughput": speed,
+            "min_share": float(f"{self.min_rate / speed:.2g}"),
             "priority": self.priorities[int(priority * len(self.priorities))],
             "footprint": _between(self.footprint, size),
             "cold_start_s": _between(self.cold_start_s, size),

@@ -130,8 +130,8 @@ def _publish(folder: Path, names: Names) -> None:
             _place(folder / path.name, path)
             placed.append(path)
     except BaseException as error:
-        for path in placed:
-            path.unlink(missing_ok=True)
+        for other in placed:
+            other.unlink(missing_ok=True)
         if isinstance(error, FileExistsError):
             raise ConfigError(f"--out: {path} exists, and nothing is overwritten") from None
         raise

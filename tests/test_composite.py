@@ -30,8 +30,11 @@ def test_load_is_matched_by_the_pool(name: str) -> None:
 @pytest.mark.parametrize("name", LOADS)
 def test_only_the_pool_differs(name: str) -> None:
     first, other = load_scenario("composite"), load_scenario(name)
-    concurrency = math.ceil(other.gpus)
-    agents = tuple(replace(agent, concurrency=concurrency) for agent in first.agents)
+    assert other.min_share.sum() == pytest.approx(other.gpus / 4, abs=0.02)
+    agents = tuple(
+        replace(agent, concurrency=math.ceil(other.gpus), min_share=wanted.min_share)
+        for agent, wanted in zip(first.agents, other.agents, strict=True)
+    )
     assert replace(first, agents=agents, gpus=other.gpus, share_quantum=0.001, name=name) == other
 
 

@@ -236,7 +236,7 @@ def hold(case: Case) -> None:
 # ---- the tests ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(case=ANY)
 def test_every_law_holds_on_every_run(case: Case) -> None:
     hold(case)
@@ -249,7 +249,7 @@ def test_every_law_holds_on_thousands_of_runs(case: Case) -> None:
     hold(case)
 
 
-@settings(max_examples=100)
+@settings(max_examples=75)
 @given(case=ANY)
 def test_tasks_are_conserved_in_the_metrics(case: Case) -> None:
     """Opened = completed + open + rejected, and all of them are in Little's mean latency."""
@@ -268,7 +268,7 @@ def test_tasks_are_conserved_in_the_metrics(case: Case) -> None:
         assert run.records["area"].sum() == pytest.approx(times.sum(), rel=1e-9)
 
 
-@settings(max_examples=100)
+@settings(max_examples=75)
 @given(case=UNLIMITED)
 def test_no_server_idles_while_a_call_waits(case: Case) -> None:
     for play in (by_kernel, by_general_path):
@@ -283,7 +283,7 @@ def test_no_server_idles_while_a_call_waits_on_thousands_of_runs(case: Case) -> 
         no_server_idles_while_a_call_waits(case, play(case))
 
 
-@settings(max_examples=100)
+@settings(max_examples=75)
 @given(case=ANY)
 def test_horizon_charge_is_what_is_left_to_pay(case: Case) -> None:
     for play in (by_kernel, by_general_path):

@@ -91,6 +91,13 @@ def test_keep_alive_clock_runs_on_through_later_zeros(play: Player) -> None:
     assert same(run.seen["status"], [[COLD], [WARM], [WARM], [WARM], [COLD]])
 
 
+def test_model_that_is_loading_would_not_stay_without_a_share(play: Player) -> None:
+    # A zero share abandons a load at once; keep-alive is for what is warm, from 1.5 on.
+    run = play(case(agent(cold_start_s=1.5, keep_alive_s=4.0), [], [1, 1, 1]))
+    assert same(run.seen["status"], [[COLD], [LOADING], [WARM]])
+    assert same(run.seen["keep_alive_left_s"], [[0], [0], [4]])
+
+
 def test_keep_alive_clock_starts_anew_after_a_positive_share(play: Player) -> None:
     # Clocks from 1 (stopped at 2) and from 3: cold at 4.5, not at 2.5.
     run = play(case(agent(keep_alive_s=1.5), [], [1, 0, 1, 0, 0, 0]))

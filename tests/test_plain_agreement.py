@@ -44,25 +44,25 @@ def agree_roughly(case: Case) -> None:
         assert_agree(play(case), expected, tolerance=1e-9)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(case=exact_cases())
 def test_call_graphs_with_ties_agree_to_the_last_bit(case: Case) -> None:
     agree_exactly(case)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(case=exact_cases(graphs=False))
 def test_independent_calls_with_ties_agree_to_the_last_bit(case: Case) -> None:
     agree_exactly(case)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(case=rough_cases())
 def test_call_graphs_agree(case: Case) -> None:
     agree_roughly(case)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(case=rough_cases(graphs=False))
 def test_independent_calls_agree(case: Case) -> None:
     agree_roughly(case)

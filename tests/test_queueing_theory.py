@@ -93,8 +93,9 @@ def responses(run: Run) -> np.ndarray:
 # ---- one queue ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("force_graph", [False, True], ids=["independent path", "general path"])
-@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize(
+    ("load", "force_graph"), [(0.3, False), (0.6, False), (0.8, False), (0.6, True)]
+)
 def test_mm1_mean_response_is_one_over_mu_minus_lambda(load: float, force_graph: bool) -> None:
     assert_mean_is(
         1.0 / (1.0 - load),
@@ -187,7 +188,7 @@ def play_pairs(rng: np.random.Generator, rate: float, n: int, chained: bool) -> 
 def test_tandem_second_queue_is_mm1_too() -> None:
     # Burke: the output of M/M/1 is Poisson, so the second queue is M/M/1 like the first.
     def second_responses(rng: np.random.Generator) -> np.ndarray:
-        released, _, completed = play_pairs(rng, 0.5, 60_000, chained=True)
+        released, _, completed = play_pairs(rng, 0.5, 40_000, chained=True)
         return settled(completed[:, 1] - released[:, 1])
 
     assert_mean_is(2.0, second_responses)
@@ -195,7 +196,7 @@ def test_tandem_second_queue_is_mm1_too() -> None:
 
 def test_tandem_mean_response_is_the_sum_of_both() -> None:
     def task_responses(rng: np.random.Generator) -> np.ndarray:
-        released, _, completed = play_pairs(rng, 0.5, 60_000, chained=True)
+        released, _, completed = play_pairs(rng, 0.5, 40_000, chained=True)
         return settled(completed[:, 1] - released[:, 0])
 
     assert_mean_is(4.0, task_responses)
@@ -207,7 +208,7 @@ def test_fork_join_of_two_mean_response_is_nelson_and_tantawi(load: float) -> No
     # queues" (1988): with two queues exactly (12 - ρ)/8 of the response of M/M/1.
 
     def task_responses(rng: np.random.Generator) -> np.ndarray:
-        released, _, completed = play_pairs(rng, load, 60_000, chained=False)
+        released, _, completed = play_pairs(rng, load, 40_000, chained=False)
         return settled(completed.max(axis=1) - released[:, 0])
 
     assert_mean_is((12.0 - load) / 8.0 / (1.0 - load), task_responses)

@@ -96,6 +96,16 @@ def test_a_long_pause_ends_a_turn() -> None:
     assert read(rows).sessions[0].turn.tolist() == [0, 0, 1]
 
 
+def test_a_sub_agent_after_a_long_pause_starts_a_turn() -> None:
+    main = [("s", "main", t, "claude-opus", 10, 10, 1, "tool_use") for t in (0, 700)]
+    subs = [(f"sub{i}:A", t) for i, t in enumerate((650, 2000))]
+    rows = main + [("s", name, t, "claude-opus", 10, 10, 9, "") for name, t in subs]
+    (session,) = read(rows).sessions
+    assert session.recorded_s.tolist() == [0, 650, 700, 2000]
+    assert session.edges.tolist() == [[0, 1], [0, 2], [1, 2], [2, 3]]
+    assert session.turn.tolist() == [0, 1, 1, 2]  # the recording ends before anybody joins the last
+
+
 def replay(tmp_path: Path, data: bytes | None = None, **changes: Any) -> Scenario:
     data = coding_sessions() if data is None else data
     trace = write_trace(
@@ -257,7 +267,7 @@ def test_the_shipped_scenarios_constants_come_from_the_training_sessions() -> No
     library = scenario.workload.library(scenario, "train")
     sizes = [scenario.workload.library(scenario, split).n_sessions for split in SPLITS]
     assert sizes == [402, 79, 79]
-    assert library.n_tasks == 2097
+    assert library.n_tasks == 2098
     assert scenario.reference_rate == pytest.approx(scenario.workload.task_rate(scenario), rel=1e-5)
     price = {"opus": 5, "sonnet": 3, "haiku": 1}
     for agent in scenario.agents:

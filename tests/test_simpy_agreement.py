@@ -83,7 +83,7 @@ def long_case(seed: int) -> Case:
     return Case(scenario, tuple(calls), shares)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(case=WITHOUT_MEMORY)
 def test_package_agrees_with_simpy_call_by_call(case: Case) -> None:
     agree_with_simpy(case, by_kernel)
@@ -95,7 +95,7 @@ def test_general_path_agrees_with_simpy_call_by_call(case: Case) -> None:
     agree_with_simpy(case, by_general_path)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(case=WITHOUT_MEMORY)
 def test_plain_reference_agrees_with_simpy_call_by_call(case: Case) -> None:
     agree_with_simpy(case, by_plain)

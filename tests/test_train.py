@@ -18,13 +18,9 @@ from slicegym.envs.loading import shipped
 from slicegym.eval.session import evaluate
 from slicegym.train import ppo
 from slicegym.train.callbacks import Validation
+from slicegym.train.checkpoint import load_checkpoint, save_checkpoint
 from slicegym.train.config import TrainConfig, load_config
-from slicegym.train.export import (
-    load_checkpoint,
-    numpy_policy,
-    save_checkpoint,
-    save_policy,
-)
+from slicegym.train.export import numpy_policy, save_policy
 from slicegym.train.ppo import make_env, make_model, train
 
 SCENARIO = {
@@ -179,16 +175,17 @@ class Interruption:
         monkeypatch.setattr(Validation, "figures", figures)
 
 
-class TestResume:
-    @pytest.fixture(scope="class")
-    def interrupted(self, configured, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("interrupted") / "run"
-        with pytest.MonkeyPatch.context() as patch:
-            Interruption(patch, 4)
-            with pytest.raises(KeyboardInterrupt):
-                train(configured(), folder)
-        return folder
+@pytest.fixture(scope="module")
+def interrupted(configured, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupted") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        Interruption(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            train(configured(), folder)
+    return folder
 
+
+class TestResume:
     @pytest.fixture
     def cut(self, interrupted, tmp_path):
         return shutil.copytree(interrupted, tmp_path / "run")
@@ -286,8 +283,11 @@ class TestExport:
         scenario = load_scenario(config.scenario)
         models = [make_model(config, make_env(config, scenario), scenario) for _ in range(2)]
         models[0].learn(256)
-        save_checkpoint(tmp_path, models[0], {"timesteps": 256})
-        assert load_checkpoint(tmp_path, models[1]) == {"timesteps": 256}
+        save_checkpoint(tmp_path, models[0], {"note": 1})
+        assert load_checkpoint(tmp_path, models[1]) == {"note": 1}
+        assert models[1].num_timesteps == 256
+        scales = [model.get_vec_normalize_env().ret_rms for model in models]
+        assert scales[0].var == scales[1].var != 1.0
         for a, b in zip(*(m.policy.state_dict().values() for m in models), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0)
         one, two = (m.policy.optimizer.state_dict()["state"] for m in models)
@@ -301,7 +301,7 @@ class TestExport:
         configs = configured(), configured(net_arch=(8,))
         models = [make_model(config, make_env(config, scenario), scenario) for config in configs]
         models[0].learn(128)
-        save_checkpoint(tmp_path, models[0], {"timesteps": 0})
+        save_checkpoint(tmp_path, models[0], {})
         with pytest.raises(ConfigError, match="must be a checkpoint of this network"):
             load_checkpoint(tmp_path, models[1])
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from ..baselines import Allocator, make_allocator
+from ..baselines.learned import Learned
 from ..eval.report import console
 from ..eval.rollout import make_row, play
 from ..eval.suite import Suite
 from ..eval.summary import summarise
+from .checkpoint import save_checkpoint
+from .config import TrainConfig
+from .export import numpy_policy, save_policy
 from .sb3_vec_env import TERMS
 
 LEARNER = "ppo"
@@ -73,8 +78,10 @@ class Curves:
             if not math.isnan(value):
                 self._writers[name].add_scalar(f"validation/{key}", value, step)
 
-    def close(self) -> None:
-        """Write out what is buffered."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for writer in self._writers.values():
             writer.close()
 
@@ -91,18 +98,41 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "_", name)
 
 
-class Validate(BaseCallback):
-    """Between updates, every so many timesteps and at both ends, calls `evaluate(timesteps)`."""
+class Keeper(BaseCallback):
+    """Between updates: plays the validation episodes, keeps the best policy, writes a checkpoint.
 
-    def __init__(self, every: int, evaluate: Callable[[int], None]) -> None:
+    That happens every `eval_every` timesteps and at both ends of training.
+
+    Args:
+        config: The run's.
+        folder: Where policy and checkpoint go.
+        validation: What decides which policy is the best.
+        baselines: Their figures on the same episodes, drawn as straight lines.
+        curves: Receive all of it.
+        notes: `best` (timesteps and reward, or `None`) and `wall_s` of the run so far.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        validation: Validation,
+        baselines: Mapping[str, Figures],
+        curves: Curves,
+        notes: Mapping[str, Any],
+    ) -> None:
         super().__init__()
-        self._every, self._evaluate = every, evaluate
-        self._next = 0
+        self._config, self._folder = config, folder
+        self._validation, self._baselines, self._curves = validation, baselines, curves
+        self.notes = dict(notes)
+        self.timesteps = self._next = 0
+        self._begun = time.monotonic() - self.notes["wall_s"]
+        self.reward = math.nan
 
     def _on_rollout_start(self) -> None:
         if self.num_timesteps >= self._next:
-            self._evaluate(self.num_timesteps)
-            self._next = self.num_timesteps + self._every
+            self._evaluate()
+            self._next = self.num_timesteps + self._config.eval_every
 
     def _on_step(self) -> bool:
         return True
@@ -115,7 +145,22 @@ class Validate(BaseCallback):
                 self.logger.record(f"rollout/{term}", mean)
 
     def _on_training_end(self) -> None:
-        self._evaluate(self.num_timesteps)
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        assert isinstance(self.model, PPO)
+        scenario = self._validation.suite.scenario
+        policy = numpy_policy(self.model, self._config, scenario)
+        figures = self._validation.figures(LEARNER, Learned(policy))
+        self.timesteps, self.reward = self.num_timesteps, figures["reward"]
+        for name, lines in {LEARNER: figures, **self._baselines}.items():
+            self._curves.write(name, lines, self.timesteps)
+        best = self.notes["best"]
+        if best is None or self.reward > best["reward"]:
+            self.notes["best"] = {"timesteps": self.timesteps, "reward": self.reward}
+            save_policy(self._folder, self.model, self._config, scenario)
+        self.notes["wall_s"] = time.monotonic() - self._begun
+        save_checkpoint(self._folder, self.model, self.notes)
 
 
 class TimeLimit(BaseCallback):
@@ -134,15 +179,14 @@ class TimeLimit(BaseCallback):
 
 
 class Bar(BaseCallback):
-    """Advances a progress bar; `note` is shown on it."""
+    """Advances a progress bar, with speed and validation reward on it."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int, keeper: Keeper) -> None:
         super().__init__()
-        self._progress = progress
+        self._progress, self._keeper = progress, keeper
         self._task = progress.add_task("training", total=total, note="")
         self._begun = time.monotonic()
         self._first: int | None = None
-        self.note = ""
 
     def _on_step(self) -> bool:
         if self._first is None:
@@ -152,12 +196,12 @@ class Bar(BaseCallback):
     def _on_rollout_end(self) -> None:
         seconds = time.monotonic() - self._begun
         speed = (self.num_timesteps - (self._first or 0)) / max(seconds, 1e-9)
-        note = f"{speed / 1000:.0f}k steps/s{self.note}"
+        note = f"{speed / 1000:.0f}k steps/s, validation {self._keeper.reward:.3f}"
         self._progress.update(self._task, completed=self.num_timesteps, note=note)
 
 
 @contextmanager
-def progress_bar(total: int, quiet: bool = False) -> Iterator[Bar]:
+def progress_bar(total: int, keeper: Keeper, quiet: bool = False) -> Iterator[Bar]:
     """Show a bar on stderr while it is a terminal, and yield the callback that moves it."""
     screen = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn())
@@ -169,4 +213,4 @@ def progress_bar(total: int, quiet: bool = False) -> Iterator[Bar]:
         transient=True,
         disable=quiet or not screen.is_terminal,
     ) as progress:
-        yield Bar(progress, total)
+        yield Bar(progress, total, keeper)

@@ -71,7 +71,7 @@ def train(
             f"{PROGRAM}: interrupted; the same command with --out {folder} --resume goes on",
             err=True,
         )
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None
     typer.echo(describe(result, asked.scenario))
 
 

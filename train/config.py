@@ -185,24 +185,7 @@ def parse_config(content: Mapping[str, object], at: str) -> TrainConfig:
     try:
         return TrainConfig(**values)
     except (ConfigError, TypeError) as error:
-        raise type(error)(f"{at}: {error}{_exponent_hint(values)}") from error
-
-
-def _exponent_hint(values: Mapping[str, object]) -> str:
-    """YAML 1.1 reads 5e-4 as text; that puzzles everybody once."""
-    hints = get_type_hints(TrainConfig)
-    for key, value in values.items():
-        if hints[key] in (float, float | None) and isinstance(value, str) and _is_number(value):
-            return f" (YAML takes {value} for text: write {key}: {float(value)!r})"
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        raise type(error)(f"{at}: {error}") from error
 
 
 def _is_path(name: str | Path) -> bool:
@@ -225,11 +208,19 @@ def _parse_override(text: str) -> tuple[str, object]:
     hints = get_type_hints(TrainConfig)
     if key not in hints:
         raise unknown_name("training option", key, hints)
-    if hints[key] in (float, float | None) and _is_number(value):
-        return key, float(value)
-    if hints[key] in (int, int | None) and _is_number(value) and float(value).is_integer():
-        return key, int(float(value))  # 2e6 is a whole number to people
+    number = _as_number(value)
+    if number is not None and hints[key] in (float, float | None):
+        return key, number
+    if number is not None and hints[key] in (int, int | None) and number.is_integer():
+        return key, int(number)  # 2e6 is a whole number to people
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"{key} must be a YAML value, got {value!r}") from None
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .compile import compiled
+from .compile import compiled_in_place
 from .graph import open_graph, step_graph
 from .independent import open_independent, step_independent
 from .observe import encode, observe_graph, observe_independent
@@ -10,7 +10,7 @@ from .prefetch import prefetch
 from .service import record_interval
 
 
-@compiled
+@compiled_in_place
 def near_cursors(agents, calls):
     """Bring the calls near that the next environment of the batch will touch first."""
     start, size = calls.ctypes.data, calls.itemsize
@@ -20,14 +20,14 @@ def near_cursors(agents, calls):
         prefetch(start + (agents[i].next_arrival + 2) * size)
 
 
-@compiled
+@compiled_in_place
 def open_batch_independent(system, constants, environments, agents, calls, first, last):
     """Play the releases at time 0 of environments first..last-1."""
     for b in range(first, last):
         open_independent(system[0], constants, environments[b], agents[b], calls[b])
 
 
-@compiled
+@compiled_in_place
 def step_batch_independent(
     system, constants, vectors, starts, environments, agents, calls, slots, requested, shares
 ):
@@ -55,7 +55,7 @@ def step_batch_independent(
     return -1
 
 
-@compiled
+@compiled_in_place
 def step_flat_independent(
     system,
     constants,
@@ -97,7 +97,7 @@ def step_flat_independent(
     return -1
 
 
-@compiled
+@compiled_in_place
 def play_independent(
     system,
     constants,
@@ -137,7 +137,7 @@ def play_independent(
     return -1
 
 
-@compiled
+@compiled_in_place
 def open_batch_graph(
     system,
     constants,
@@ -168,7 +168,7 @@ def open_batch_graph(
         )
 
 
-@compiled
+@compiled_in_place
 def step_batch_graph(
     system,
     constants,
@@ -219,7 +219,7 @@ def step_batch_graph(
     return -1
 
 
-@compiled
+@compiled_in_place
 def play_graph(
     system,
     constants,
@@ -273,21 +273,21 @@ def play_graph(
     return -1
 
 
-@compiled
+@compiled_in_place
 def observe_batch_independent(constants, environments, agents, calls, raw):
     """Write the raw observations of the batch, shape (B, N, N_RAW)."""
     for b in range(len(environments)):
         observe_independent(constants, environments[b], agents[b], calls[b], raw[b])
 
 
-@compiled
+@compiled_in_place
 def observe_batch_graph(constants, environments, agents, calls, routings, raw):
     """Write the raw observations of the batch, shape (B, N, N_RAW)."""
     for b in range(len(environments)):
         observe_graph(constants, environments[b], agents[b], calls[b], routings, raw[b])
 
 
-@compiled
+@compiled_in_place
 def encode_batch(raw, scale, scaled_constants, flat):
     """Write the flat observations of the batch, shape (B, N · N_FEATURES) float32."""
     for b in range(len(raw)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import compiled
+from .compile import compiled_in_place
 from .heaps import clear_events, first_event, pop_delayed, push_delayed, set_event
 from .layout import (
     CANCELLED,
@@ -36,7 +36,7 @@ from .service import (
 )
 
 
-@compiled
+@compiled_in_place
 def open_graph(
     system, constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots
 ):
@@ -47,7 +47,7 @@ def open_graph(
     update_rates(system, environment, agents)
 
 
-@compiled
+@compiled_in_place
 def step_graph(
     system,
     constants,
@@ -107,7 +107,7 @@ def step_graph(
     return True
 
 
-@compiled
+@compiled_in_place
 def _set_next(constants, agent, slots, events, i, now):
     """Put an agent's next event: its window's opening, or its next completion."""
     time = np.inf
@@ -119,7 +119,7 @@ def _set_next(constants, agent, slots, events, i, now):
     set_event(events, i, time)
 
 
-@compiled
+@compiled_in_place
 def _play_agent(
     constants, environment, agents, calls, tasks, successors, delayed, slots, i, now, t1
 ):
@@ -135,7 +135,7 @@ def _play_agent(
         _start_waiting(constants[i], agents[i], calls, slots, now, t1)
 
 
-@compiled
+@compiled_in_place
 def _start_waiting(constants, agent, calls, slots, now, t1):
     """Fill an agent's free servers from its queue."""
     while agent.waiting > 0 and agent.in_service < constants.concurrency:
@@ -146,7 +146,7 @@ def _start_waiting(constants, agent, calls, slots, now, t1):
         start_call(agent, calls, slots, constants.first_server, call, now, t1)
 
 
-@compiled
+@compiled_in_place
 def first_waiting(agent, calls):
     """Return the first waiting call, dropping calls of rejected tasks from the queue's head."""
     call = agent.queue_head
@@ -156,7 +156,7 @@ def first_waiting(agent, calls):
     return call
 
 
-@compiled
+@compiled_in_place
 def _advance_task(environment, agents, calls, tasks, successors, delayed, call, now, t1):
     """Close the task of a completed call, or schedule the calls that waited for it."""
     task = tasks[calls[call].task]
@@ -179,7 +179,7 @@ def _advance_task(environment, agents, calls, tasks, successors, delayed, call, 
             environment.n_delayed += 1
 
 
-@compiled
+@compiled_in_place
 def _next_release(environment, calls, roots, delayed):
     """Return the time of the next release, perhaps of a call that was cancelled since."""
     time = np.inf
@@ -190,7 +190,7 @@ def _next_release(environment, calls, roots, delayed):
     return time
 
 
-@compiled
+@compiled_in_place
 def _take_release(environment, agents, calls, roots, delayed):
     """Remove and return the next call to release: by time, then by place on the tape."""
     if environment.next_root < environment.n_roots:
@@ -207,12 +207,12 @@ def _take_release(environment, agents, calls, roots, delayed):
     return call
 
 
-@compiled
+@compiled_in_place
 def _comes_first(entry, time, call):
     return entry.time < time or (entry.time == time and entry.call < call)
 
 
-@compiled
+@compiled_in_place
 def _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1):
     """Release a call: it starts, waits, or is rejected with its task. Return its agent."""
     i = np.int64(calls[call].agent)
@@ -238,7 +238,7 @@ def _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1):
     return i
 
 
-@compiled
+@compiled_in_place
 def _open_task(agents, tasks, task, now, t1):
     if tasks[task].state == TASK_UNOPENED:
         tasks[task].state = TASK_OPEN
@@ -246,7 +246,7 @@ def _open_task(agents, tasks, task, now, t1):
         agents[tasks[task].agent].open_tasks += 1
 
 
-@compiled
+@compiled_in_place
 def _reject(agents, calls, tasks, task_calls, call):
     """Reject a call and its task: waiting calls leave, unreleased ones are never released."""
     task = tasks[calls[call].task]
@@ -267,9 +267,8 @@ def _reject(agents, calls, tasks, task_calls, call):
             calls[other].state = CANCELLED
 
 
-@compiled
+@compiled_in_place
 def _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1):
-    work_left = np.zeros(len(agents))
     for i in range(len(agents)):
         left = 0.0
         for place in range(agents[i].first_call, agents[i].last_call):
@@ -278,7 +277,6 @@ def _charge(system, constants, environment, agents, calls, tasks, order, slots, 
             open_task = task in (TASK_OPEN, TASK_REJECTED)
             if open_task and state != COMPLETED and state != IN_SERVICE:
                 left += calls[call].work
-        work_left[i] = left + work_in_service(
-            agents[i], calls, slots, constants[i].first_server, t1
-        )
-    charge_horizon(system, constants, environment, agents, work_left, t0, t1)
+        in_service = work_in_service(agents[i], slots, constants[i].first_server, t1)
+        agents[i].work_left = left + in_service
+    charge_horizon(system, constants, environment, agents, t0, t1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import compiled
+from .compile import compiled_in_place
 
 
-@compiled
+@compiled_in_place
 def _finishes_before(slots, i, finish, call):
     return slots[i].finish < finish or (slots[i].finish == finish and slots[i].call < call)
 
 
-@compiled
+@compiled_in_place
 def push_slot(slots, base, size, finish, call):
     """Add a call in service to the heap of `size` slots at `base`; the caller counts."""
     child = size
@@ -26,14 +26,14 @@ def push_slot(slots, base, size, finish, call):
     slots[base + child].call = call
 
 
-@compiled
+@compiled_in_place
 def pop_slot(slots, base, size):
     """Remove the first call of the heap of `size` slots at `base`."""
     last = base + size - 1
     replace_slot(slots, base, size - 1, slots[last].finish, slots[last].call)
 
 
-@compiled
+@compiled_in_place
 def replace_slot(slots, base, size, finish, call):
     """Put another call in place of the first of the heap of `size` slots at `base`."""
     hole = 0
@@ -54,12 +54,12 @@ def replace_slot(slots, base, size, finish, call):
     slots[base + hole].call = call
 
 
-@compiled
+@compiled_in_place
 def _due_before(heap, i, time, call):
     return heap[i].time < time or (heap[i].time == time and heap[i].call < call)
 
 
-@compiled
+@compiled_in_place
 def push_delayed(heap, size, time, call):
     """Add a release to come to the heap of `size` entries; the caller counts."""
     child = size
@@ -73,7 +73,7 @@ def push_delayed(heap, size, time, call):
     heap[child].call = call
 
 
-@compiled
+@compiled_in_place
 def pop_delayed(heap, size):
     """Remove the first release of the heap of `size` entries."""
     last = size - 1
@@ -94,7 +94,7 @@ def pop_delayed(heap, size):
     heap[hole].call = call
 
 
-@compiled
+@compiled_in_place
 def set_event(tree, agent, time):
     """Set an agent's next event and replay its matches up to the root, `tree[1]`."""
     node = len(tree) // 2 + agent
@@ -105,7 +105,7 @@ def set_event(tree, agent, time):
         node //= 2
 
 
-@compiled
+@compiled_in_place
 def first_event(tree):
     """Return the first agent among those whose next event comes first."""
     leaves = len(tree) // 2
@@ -117,7 +117,7 @@ def first_event(tree):
     return node - leaves
 
 
-@compiled
+@compiled_in_place
 def clear_events(tree):
     """Forget all events."""
     tree[:] = np.inf

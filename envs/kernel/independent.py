@@ -5,9 +5,7 @@ Calls start in the order in which they arrive, so that two cursors hold the queu
 
 from __future__ import annotations
 
-import numpy as np
-
-from .compile import compiled
+from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot, replace_slot
 from .layout import REJECTED_MARK
 from .lifecycle import decide, make_feasible, partition
@@ -20,7 +18,7 @@ from .service import (
 )
 
 
-@compiled
+@compiled_in_place
 def open_independent(system, constants, environment, agents, calls):
     """Play the releases at time 0, which the first decision sees."""
     for i in range(len(agents)):
@@ -30,7 +28,7 @@ def open_independent(system, constants, environment, agents, calls):
     update_rates(system, environment, agents)
 
 
-@compiled
+@compiled_in_place
 def step_independent(
     system, constants, vectors, starts, environment, agents, calls, slots, requested, shares
 ):
@@ -52,7 +50,7 @@ def step_independent(
     return True
 
 
-@compiled
+@compiled_in_place
 def _serve_agent(constants, agent, calls, slots, t1, last):
     """Play one agent's interval; a release at its end is only queued, at the horizon not even."""
     if constants.queue_limit >= 0:
@@ -66,7 +64,7 @@ def _serve_agent(constants, agent, calls, slots, t1, last):
     agent.closed = agent.completed
 
 
-@compiled
+@compiled_in_place
 def _play_single(agent, calls, server, t1, last):
     """Play a single server without a queue limit: releases and service in one pass."""
     free_at = agent.active_from  # inf while frozen: nothing starts
@@ -123,7 +121,7 @@ def _play_single(agent, calls, server, t1, last):
     agent.last_completion = last_completion
 
 
-@compiled
+@compiled_in_place
 def _release_all(agent, calls, t1, last):
     """Release the interval's calls into the queue."""
     cursor, opened = agent.next_arrival, 0.0
@@ -141,7 +139,7 @@ def _release_all(agent, calls, t1, last):
     agent.next_arrival = cursor
 
 
-@compiled
+@compiled_in_place
 def _release_limited(constants, agent, calls, slots, t1, last):
     while agent.next_arrival < agent.last_call:
         release = calls[agent.next_arrival].release
@@ -153,7 +151,7 @@ def _release_limited(constants, agent, calls, slots, t1, last):
         _release(constants, agent, calls, t1, free and agent.active_from <= release < t1)
 
 
-@compiled
+@compiled_in_place
 def _release(constants, agent, calls, t1, can_start):
     """Release the next call: it waits, if only until `_serve` starts it, or is rejected."""
     call = agent.next_arrival
@@ -168,7 +166,7 @@ def _release(constants, agent, calls, t1, can_start):
         agent.waiting += 1
 
 
-@compiled
+@compiled_in_place
 def _serve(constants, agent, calls, slots, until, t1):
     """Play completions and starts up to and including `until`; none starts at t1."""
     base = constants.first_server
@@ -210,16 +208,15 @@ def _serve(constants, agent, calls, slots, until, t1):
     agent.open_tasks -= completions
 
 
-@compiled
+@compiled_in_place
 def _complete(agent, calls, server, t1):
     calls[server.call].completed = server.finish
     agent.last_completion = server.finish
     return t1 - server.finish
 
 
-@compiled
+@compiled_in_place
 def _charge(system, constants, environment, agents, calls, slots, t0, t1):
-    work_left = np.zeros(len(agents))
     for i in range(len(agents)):
         agent = agents[i]
         left = 0.0
@@ -227,5 +224,6 @@ def _charge(system, constants, environment, agents, calls, slots, t0, t1):
             in_service = calls[call].started >= 0.0
             if not in_service and not calls[call].completed >= 0.0:
                 left += calls[call].work
-        work_left[i] = left + work_in_service(agent, calls, slots, constants[i].first_server, t1)
-    charge_horizon(system, constants, environment, agents, work_left, t0, t1)
+        in_service = work_in_service(agent, slots, constants[i].first_server, t1)
+        agent.work_left = left + in_service
+    charge_horizon(system, constants, environment, agents, t0, t1)

@@ -100,6 +100,7 @@ AGENT = np.dtype(
         ("area", "f8"),  # † ∫ tasks in system dt [task·s]
         ("billed", "f8"),  # † [GPU·s]
         ("busy", "f8"),  # † [GPU·s]
+        ("work_left", "f8"),  # at the horizon, of tasks that are left open
         ("status", "i4"),
         ("waiting", "i4"),
         ("in_service", "i4"),

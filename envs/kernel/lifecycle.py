@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
-from .compile import compiled
+from .compile import compiled_in_place
 from .layout import AWAITING_MEMORY, COLD, LOADING, WARM
 
 
-@compiled
+@compiled_in_place
 def make_feasible(requested, gpus, quantum, out):
     """Write the feasible shares of one environment to `out`; the only clipping there is.
 
@@ -40,7 +40,7 @@ def make_feasible(requested, gpus, quantum, out):
     return True
 
 
-@compiled
+@compiled_in_place
 def partition(agents, vectors, starts, shares):
     """Replace feasible shares by the nearest partition that can be cut, and place it.
 
@@ -70,7 +70,7 @@ def partition(agents, vectors, starts, shares):
         shares[i] = slices / 7.0
 
 
-@compiled
+@compiled_in_place
 def decide(system, constants, agents, shares, t0, t1):
     """Put feasible `shares` into force over [t0, t1) and run every lifecycle to t1.
 
@@ -90,7 +90,7 @@ def decide(system, constants, agents, shares, t0, t1):
     return churn
 
 
-@compiled
+@compiled_in_place
 def _apply_share(system, constants, agent, share, t0):
     changed = abs(share - agent.share) > system.share_quantum or agent.recut
     if changed and agent.status != COLD:
@@ -114,7 +114,7 @@ def _apply_share(system, constants, agent, share, t0):
     agent.memory_until = np.inf
 
 
-@compiled
+@compiled_in_place
 def _admit(system, constants, agents, limited, now, t0):
     """Start loading, in agent order, every waiting model that fits into the pool's memory."""
     used = 0.0
@@ -135,7 +135,7 @@ def _admit(system, constants, agents, limited, now, t0):
             agents[i].cold_starts += 1
 
 
-@compiled
+@compiled_in_place
 def _expire_and_admit(system, constants, agents, t0, t1):
     """Play the keep-alives that end inside (t0, t1): their memory goes to waiting models."""
     while True:
@@ -152,7 +152,7 @@ def _expire_and_admit(system, constants, agents, t0, t1):
         _admit(system, constants, agents, True, now, t0)
 
 
-@compiled
+@compiled_in_place
 def _run_to(agent, t0, t1):
     """Play the rest of one lifecycle to t1, and find when service runs."""
     agent.active_from = np.inf

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import compiled
+from .compile import compiled_in_place
 from .layout import TASK_UNOPENED, UNRELEASED
 
 
-@compiled
+@compiled_in_place
 def reset_environment(environments, agents):
     """Set the clock to 0 and every agent to COLD with share 0."""
     environment = environments[0]
@@ -62,7 +62,7 @@ def reset_environment(environments, agents):
         agent.scheduled = 0
 
 
-@compiled
+@compiled_in_place
 def _assign_ranges(agents, agent_of):
     """Give each agent its range of the sorted calls."""
     for i in range(len(agents)):
@@ -80,7 +80,7 @@ def _assign_ranges(agents, agent_of):
         start += count
 
 
-@compiled
+@compiled_in_place
 def load_independent(environments, agents, calls, order, agent_of, release, work):
     """Load a tape of independent calls; `order` maps places to the tape's calls."""
     reset_environment(environments, agents)
@@ -92,7 +92,7 @@ def load_independent(environments, agents, calls, order, agent_of, release, work
         calls[place].completed = np.nan
 
 
-@compiled
+@compiled_in_place
 def load_graph(
     environments,
     agents,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .compile import compiled
+from .compile import compiled_in_place
 from .graph import first_waiting
 from .layout import AWAITING_MEMORY, LOADING, REJECTED_MARK, WARM
 
@@ -31,7 +31,7 @@ N_SQUASHED = 10
 N_RAW = len(RAW_COLUMNS)
 
 
-@compiled
+@compiled_in_place
 def _observe_agent(constants, agent, now, oldest_wait, upstream, row):
     row[0] = agent.waiting
     row[1] = oldest_wait
@@ -57,13 +57,13 @@ def _observe_agent(constants, agent, now, oldest_wait, upstream, row):
     row[13] = agent.status == LOADING
     row[14] = agent.status == WARM
     keep_alive = 0.0
-    if agent.status == LOADING or agent.status == WARM:
+    if agent.status == WARM:  # a zero share abandons a load at once
         keep_alive = min(constants.keep_alive_s, agent.keep_alive_end - now)
     row[15] = keep_alive
     row[16] = min(constants.reconfigure_s, max(0.0, agent.pause_end - now))
 
 
-@compiled
+@compiled_in_place
 def observe_independent(constants, environment, agents, calls, raw):
     """Write the raw observation of one environment, shape (N, N_RAW)."""
     now = environment.time
@@ -78,7 +78,7 @@ def observe_independent(constants, environment, agents, calls, raw):
         _observe_agent(constants[i], agent, now, oldest_wait, 0.0, raw[i])
 
 
-@compiled
+@compiled_in_place
 def observe_graph(constants, environment, agents, calls, routings, raw):
     """Write the raw observation of one environment, shape (N, N_RAW).
 
@@ -103,7 +103,7 @@ def observe_graph(constants, environment, agents, calls, routings, raw):
                     raw[j, 9] += in_progress * routing[i, j]
 
 
-@compiled
+@compiled_in_place
 def encode(raw, scale, constants, out):
     """Write one environment's flat observation: raw·scale, x/(1 + x) where x has no bound.
 

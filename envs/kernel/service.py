@@ -6,13 +6,11 @@ and the general one add the same numbers in the same order.
 
 from __future__ import annotations
 
-import numpy as np
-
-from .compile import compiled
+from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot
 
 
-@compiled
+@compiled_in_place
 def begin_interval(system, constants, agents, slots, t0, t1):
     """Clear the interval's sums and put the rates of the new shares into force."""
     for i in range(len(agents)):
@@ -34,7 +32,7 @@ def begin_interval(system, constants, agents, slots, t0, t1):
             _rebase(agent, slots, constants[i].first_server, rate, t0)
 
 
-@compiled
+@compiled_in_place
 def _rebase(agent, slots, base, rate, t0):
     """Turn finish times into remaining work and back under the new rate; order is kept."""
     for s in range(base, base + agent.in_service):
@@ -48,7 +46,7 @@ def _rebase(agent, slots, base, rate, t0):
     agent.rate = rate
 
 
-@compiled
+@compiled_in_place
 def start_call(agent, calls, slots, base, call, now, t1):
     """Put a call into service at `now`."""
     calls[call].started = now
@@ -57,7 +55,7 @@ def start_call(agent, calls, slots, base, call, now, t1):
     agent.in_service += 1
 
 
-@compiled
+@compiled_in_place
 def complete_first(agent, calls, slots, base, t1):
     """Complete the call in service that finishes first and return it."""
     call, now = slots[base].call, slots[base].finish
@@ -70,7 +68,7 @@ def complete_first(agent, calls, slots, base, t1):
     return call
 
 
-@compiled
+@compiled_in_place
 def finish_interval(system, constants, environment, agents, t0, t1):
     """Close the interval's books: areas, bill, reward terms and arrival rates."""
     length = t1 - t0
@@ -108,7 +106,7 @@ def finish_interval(system, constants, environment, agents, t0, t1):
     weigh(system, environment)
 
 
-@compiled
+@compiled_in_place
 def record_interval(agents, records):
     """Copy what is kept of the interval just played, shape (N,)."""
     for i in range(len(agents)):
@@ -125,7 +123,7 @@ def record_interval(agents, records):
         record.status = agent.status
 
 
-@compiled
+@compiled_in_place
 def weigh(system, environment):
     """Set the reward from its three terms."""
     environment.reward = -(
@@ -135,7 +133,7 @@ def weigh(system, environment):
     )
 
 
-@compiled
+@compiled_in_place
 def update_rates(system, environment, agents):
     """Fold the last interval's arrivals into two exponential windows.
 
@@ -151,34 +149,34 @@ def update_rates(system, environment, agents):
         agents[i].rate_long += long * (rate - agents[i].rate_long)
 
 
-@compiled
-def work_in_service(agent, calls, slots, base, now):
-    """Sum the remaining work of an agent's calls in service, by release and place on the tape."""
-    by_call = np.argsort(slots[base : base + agent.in_service]["call"])
-    release = np.empty(agent.in_service)
-    for k in range(agent.in_service):
-        release[k] = calls[slots[base + by_call[k]].call].release
+@compiled_in_place
+def work_in_service(agent, slots, base, now):
+    """Sum the remaining work of an agent's calls in service, first to finish first.
+
+    The slots are used up: at the horizon nothing needs them any more.
+    """
     total = 0.0
-    for s in by_call[np.argsort(release, kind="mergesort")]:
-        remaining = slots[base + s].finish
+    for size in range(agent.in_service, 0, -1):
+        remaining = slots[base].finish
         if agent.rate > 0.0:
             remaining = (remaining - now) * agent.rate
         total += remaining
+        pop_slot(slots, base, size)
     return total
 
 
-@compiled
-def charge_horizon(system, constants, environment, agents, work_left, t0, t1):
+@compiled_in_place
+def charge_horizon(system, constants, environment, agents, t0, t1):
     """Add what the tasks left open at the horizon still cost to the last interval's terms.
 
-    `work_left` is the remaining work of open and rejected tasks per agent, shape (N,).
+    Each agent's `work_left` is the remaining work of open and rejected tasks.
     """
     length = t1 - t0
     holding = 0.0
     gpu_seconds = 0.0
     for i in range(len(agents)):
         holding += constants[i].weight * agents[i].open_tasks * system.reference_latency_s
-        gpu_seconds += work_left[i] / constants[i].throughput
+        gpu_seconds += agents[i].work_left / constants[i].throughput
     environment.latency_term += (
         holding / length / (system.reference_rate * system.reference_latency_s)
     )

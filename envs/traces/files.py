@@ -92,7 +92,7 @@ def read_checked(spec: TraceSpec, path: Path) -> bytes:
     if path.suffix == ".gz":
         data = unpack(data, path, spec.max_bytes)
     way_out = "remove that file and fetch it again"
-    if spec.folder is not None:
+    if spec.url is None and spec.folder is not None:
         way_out = f"restore that file, or write its new sum into {spec.name}"
     _check(spec, data, str(path), way_out)
     return data

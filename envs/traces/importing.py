@@ -17,7 +17,7 @@ from .calls import Floats
 from .rows import Row, Table, open_table
 from .stamps import Stamps, as_number
 
-MAX_CALLS = 10_000_000
+MAX_CALLS = 5_000_000
 MAX_AGENTS = 1024
 MAX_SESSIONS = 1_000_000
 MAX_NAME = 100
@@ -151,7 +151,7 @@ def import_calls(
             "session-column and session-rate must be given together: sessions that have a clock "
             "each are started at that rate; leave both out for calls on one clock"
         )
-    collector = _Collector(columns, Stamps(columns.time, time_unit))
+    collector = _Collector(str(path), columns, Stamps(columns.time, time_unit))
     table = open_table(path, columns.wanted)
     for row in table.rows:
         collector.add(row)
@@ -162,7 +162,8 @@ def import_calls(
 class _Collector:
     """Keeps what can be used of the rows in compact arrays, and counts the others."""
 
-    def __init__(self, columns: Columns, stamps: Stamps) -> None:
+    def __init__(self, source: str, columns: Columns, stamps: Stamps) -> None:
+        self.source = source
         self.columns = columns
         self.stamps = stamps
         self.work = array("d")
@@ -183,7 +184,9 @@ class _Collector:
         named = UNNAMED if names.agent is None else next(cells)
         weight = 1.0 if names.work is None else next(cells)
         ran = UNNAMED if names.session is None else next(cells)
-        agent, work, session = _name(named), as_number(weight), _name(ran)
+        agent = named if named is UNNAMED else _name(named)
+        session = ran if ran is UNNAMED else _name(ran)
+        work = 1.0 if names.work is None else as_number(weight)
         if agent is None:
             return self._drop(NO_AGENT, row.line, names.agent, named)
         if session is None:
@@ -193,13 +196,27 @@ class _Collector:
         if not self.stamps.add(stamp):
             return self._drop(NO_TIME, row.line, names.time, stamp)
         self.work.append(work)
-        self.agent.append(_number(self.agents, agent, MAX_AGENTS, "agent", row.line))
-        self.session.append(_number(self.sessions, session, MAX_SESSIONS, "session", row.line))
+        self.agent.append(self._number(self.agents, agent, MAX_AGENTS, names.agent, row.line))
+        self.session.append(
+            self._number(self.sessions, session, MAX_SESSIONS, names.session, row.line)
+        )
         if len(self.work) > MAX_CALLS:
             raise TraceError(
-                f"a trace must hold at most {MAX_CALLS:,} calls, got more by line {row.line}; "
-                "cut the file into parts"
+                f"{self.source} must hold at most {MAX_CALLS:,} calls, got more by line "
+                f"{row.line}; cut it into parts"
             )
+
+    def _number(
+        self, known: dict[str, int], name: str, most: int, column: str | None, line: int
+    ) -> int:
+        if name not in known:
+            if len(known) == most:
+                raise TraceError(
+                    f"{self.source}, line {line}: column {column!r} must hold at most {most:,} "
+                    f"different names, got {name!r} as another one; is it the right column?"
+                )
+            known[name] = len(known)
+        return known[name]
 
     def _drop(self, reason: str, line: int, column: str | None, got: object) -> None:
         if reason not in self.dropped:
@@ -215,17 +232,6 @@ def _name(value: object) -> str | None:
         return None
     name = value.strip() if isinstance(value, str) else str(value)
     return name if 0 < len(name) <= MAX_NAME and name.isprintable() else None
-
-
-def _number(known: dict[str, int], name: str, most: int, what: str, line: int) -> int:
-    if name not in known:
-        if len(known) == most:
-            raise TraceError(
-                f"the {what} column must hold at most {most:,} different names, got another one, "
-                f"{name!r}, in line {line}; is it the right column?"
-            )
-        known[name] = len(known)
-    return known[name]
 
 
 def _check(path: Path, table: Table, found: _Collector, allowed: float) -> None:

@@ -16,7 +16,7 @@ from ..errors import TraceError, UnknownNameError, did_you_mean
 from .calls import bad_line
 
 MAX_LINE_BYTES = 1 << 20
-MAX_LINES = 20_000_000
+MAX_LINES = 10_000_000
 MAX_UNPACKED_BYTES = 16 << 30
 GZIP, PARQUET, ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
 SHOWN_COLUMNS = 30

@@ -29,9 +29,10 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             "pip install 'slicegym[parquet]', or convert the file to CSV"
         ) from None
     try:
+        _check_names(pyarrow.parquet.read_schema(path).names, columns, path)
         # Texts stay as they are encoded: one that stands once for millions of rows is held once.
         with pyarrow.parquet.ParquetFile(path, read_dictionary=list(columns)) as file:
-            _check(file, columns, path)
+            _check_size(file, columns, path)
             first = 1
             for batch in file.iter_batches(batch_size=BATCH, columns=list(dict.fromkeys(columns))):
                 cells = [_cells(batch.column(name), pyarrow) for name in columns]
@@ -43,11 +44,13 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise TraceError(f"{path} must be a sound Parquet file, got: {reason:.200}") from None
 
 
-def _check(file: Any, columns: Sequence[str], path: Path) -> None:
-    names = file.schema_arrow.names
+def _check_names(names: Sequence[str], columns: Sequence[str], path: Path) -> None:
     for name in columns:
         if name not in names:
             raise unknown_column(str(path), name, names)
+
+
+def _check_size(file: Any, columns: Sequence[str], path: Path) -> None:
     if file.metadata.num_rows > MAX_LINES:
         raise TraceError(
             f"{path} must hold at most {MAX_LINES:,} rows, got {file.metadata.num_rows:,}; "

@@ -199,29 +199,34 @@ def _links(
     main = chains[MAIN]
     main_at = [calls[i].at_s for i in main]
     edges = [edge for chain in chains.values() for edge in pairwise(chain)]
-    spans = [0] * (len(main) + 1)  # changes of the number of sub-agents at work
-    parents = {}
+    spans = [0] * (len(main) + 2)  # changes of the number of sub-agents at work
+    homes = {}  # the main call whose turn each sub-agent belongs to
     for name, chain in chains.items():
         if name == MAIN:
             continue
         begin, last = calls[chain[0]].at_s, calls[chain[-1]]
         parent = bisect_right(main_at, begin) - 1
-        parents[name] = max(parent, 0)
+        home = max(parent, 0)
         if parent >= 0:
             edges.append((main[parent], chain[0]))
+            launcher = calls[main[parent]]
+            # A person came back and the sub-agent is what the next turn starts with.
+            home += begin - launcher.at_s - launcher.service_s > LONGEST_TOOL_S
+        homes[name] = home
         joined = max(
             bisect_left(main_at, last.at_s + last.service_s - ROUNDING_S),
             bisect_right(main_at, last.at_s),  # the last call may be shorter than the rounding
         )
         if joined < len(main):
             edges.append((chain[-1], main[joined]))
-            spans[parent + 1] += 1
+            spans[home + 1] += 1
             spans[joined + 1] -= 1
     turn = _turns([calls[i] for i in main], list(accumulate(spans)))
+    turn.append(turn[-1] + 1)  # of sub-agents that come long after the last main call
     turns = [0] * len(calls)
     for name, chain in chains.items():
         for k, i in enumerate(chain):
-            turns[i] = turn[k if name == MAIN else parents[name]]
+            turns[i] = turn[k if name == MAIN else homes[name]]
     return edges, turns
 
 
