@@ -35,8 +35,8 @@ def calls_of(tape: Tape) -> tuple[Call, ...]:
 def test_an_episode_agrees_with_the_plain_reference(name: str, horizon_s: float) -> None:
     scenario = replace(load_scenario(name), horizon_s=horizon_s)
     assert scenario.workload is not None
-    tape = scenario.workload.tape(scenario, Episode("train", 2))
-    assert tape.n_calls > 50
+    tapes = (scenario.workload.tape(scenario, Episode("train", seed)) for seed in range(20))
+    tape = next(tape for tape in tapes if tape.n_calls > 50)  # some begin with a long pause
     rng = np.random.default_rng(0)
     # Shares that stay for a while, some of them zero, so that models load, serve and go cold.
     shares = rng.uniform(0, 1, (scenario.n_intervals // 15 + 1, scenario.n_agents))

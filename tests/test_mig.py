@@ -95,7 +95,9 @@ def test_the_nearest_partition_by_brute_force():
     for request in rng.dirichlet(np.ones(4), 20) * rng.uniform(0.2, 1.0, (20, 1)):
         simulator.step(request)
         # min keeps the first of equals, and the product runs in lexicographic order
-        best = min(vectors, key=lambda v: sum(abs(s - 7 * g) for s, g in zip(v, request, strict=True)))
+        best = min(
+            vectors, key=lambda v: sum(abs(s - 7 * g) for s, g in zip(v, request, strict=True))
+        )
         assert simulator.agents["slices"][0].tolist() == list(best)
 
 

@@ -113,8 +113,8 @@ def test_shipped_traces_are_complete() -> None:
         assert spec.licence != "unknown"
         windows = [spec.window(split) for split in ("train", "validation", "heldout")]
         gaps = [b[0] - a[1] for a, b in pairwise(windows)]
-        # Nothing in the system crosses from one to the next. Derived traces hold no calls on a clock
-        # that could: sessions have clocks of their own, and clients' windows are sampled anew.
+        # Nothing in the system crosses from one to the next. Derived traces hold no calls on a
+        # clock: sessions have their own, and clients' windows are sampled anew.
         assert all(gap >= (60 if spec.url else 0) for gap in gaps)
 
 

@@ -217,6 +217,13 @@ class TestResume:
         assert train(longer, tmp_path / "run", resume=True).timesteps == 512
         assert manifest(tmp_path / "run")["config"]["total_timesteps"] == 512
 
+    def test_cut_before_the_first_checkpoint_nothing_is_left(self, configured, tmp_path):
+        with pytest.MonkeyPatch.context() as patch:
+            Interruption(patch, 1)
+            with pytest.raises(KeyboardInterrupt):
+                train(configured(), tmp_path / "run")
+        assert files(tmp_path) == set()
+
     def test_another_configuration_is_refused(self, cut, configured):
         with pytest.raises(ConfigError, match=re.escape("gamma must stay 0.99 when the run in")):
             train(configured(gamma=0.9), cut, resume=True)

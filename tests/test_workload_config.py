@@ -23,7 +23,7 @@ def streams(**entries: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "workload lacks the required key 'kind'; add one of sessions, streams, subagents, table, workflow"),
+        ({}, "workload lacks the required key 'kind'; add one of sessions, streams, subagents"),
         ({"kind": "stream"}, r"workload.kind must be one of .*did you mean 'streams'"),
         ({"kind": "streams"}, "workload lacks the required key 'streams'"),
         ({**streams(), "seed": 1}, "workload has an unknown key 'seed'"),

@@ -67,10 +67,10 @@ def train(
     try:
         result = ppo.train(asked, folder, resume=resume)
     except KeyboardInterrupt:
-        typer.echo(
-            f"{PROGRAM}: interrupted; the same command with --out {folder} --resume goes on",
-            err=True,
-        )
+        if not folder.exists():  # nothing to go on from
+            raise
+        go_on = f"the same command with --out {folder} --resume goes on"
+        typer.echo(f"{PROGRAM}: interrupted; {go_on}", err=True)
         raise SystemExit(130) from None
     typer.echo(describe(result, asked.scenario))
 

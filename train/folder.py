@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from ..envs.workloads.base import SEEDS
 from ..eval.output import UNFINISHED, to_json, write_atomically
 from ..eval.session import commit, describe, trace_sum, traces_in, versions
 from ..eval.suite import Suite
+from .checkpoint import CHECKPOINT_FILE
 from .config import TrainConfig, parse_config
 
 MANIFEST_FILE = "manifest.json"
@@ -86,7 +88,7 @@ class TrainingFolder:
         except OSError as error:
             raise ConfigError(f"cannot create {path}: {error.strerror or error}") from error
         folder = cls(path, manifest)
-        folder.update({})
+        folder.begin({})
         return folder
 
     @classmethod
@@ -111,15 +113,27 @@ class TrainingFolder:
         _check_same(before, config, path)
         return cls(path, manifest)
 
-    def update(self, news: Mapping[str, Any], *, finished: bool = False) -> None:
-        """Write the manifest with `news` added, and mark the run as finished or not."""
-        self.manifest |= news
-        mark = self.path / UNFINISHED
-        if not finished:
-            mark.write_text("This run has not ended, or was cut: go on with --resume.\n")
-        write_atomically(self.path / MANIFEST_FILE, to_json(self.manifest))
+    def begin(self, news: Mapping[str, Any]) -> None:
+        """Mark the run as unfinished and write the manifest with `news` added."""
+        mark = "This run has not ended, or was cut: go on with --resume.\n"
+        (self.path / UNFINISHED).write_text(mark, encoding="utf-8")
+        self._write(news)
+
+    def close(self, news: Mapping[str, Any], *, finished: bool) -> None:
+        """Write the manifest with `news` added, and take the mark away from a finished run.
+
+        A run that was cut before its first checkpoint leaves nothing behind.
+        """
+        if not finished and not (self.path / CHECKPOINT_FILE).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        self._write(news)
         if finished:
-            mark.unlink(missing_ok=True)
+            (self.path / UNFINISHED).unlink()
+
+    def _write(self, news: Mapping[str, Any]) -> None:
+        self.manifest |= news
+        write_atomically(self.path / MANIFEST_FILE, to_json(self.manifest))
 
 
 def check_new(path: Path) -> None:

@@ -76,7 +76,7 @@ def train(
     if resume:
         notes = load_checkpoint(folder, model)
         take_up(model, env, config)
-        run.update({"status": "running", "config": config.as_dict()})
+        run.begin({"status": "running", "config": config.as_dict()})
     else:
         notes = {"best": None, "wall_s": 0.0}
         run = TrainingFolder.create(folder, make_manifest(config, suite))
@@ -97,7 +97,7 @@ def train(
         status = "stopped by time_limit_s" if clock.expired else "finished"
     finally:
         outcome = {"timesteps": keeper.timesteps, **keeper.notes, "validation": baselines}
-        run.update({"status": status, **outcome}, finished=status != "interrupted")
+        run.close({"status": status, **outcome}, finished=status != "interrupted")
 
     # What came of it.
     rewards = {name: figures["reward"] for name, figures in baselines.items()}
