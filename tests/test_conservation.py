@@ -243,7 +243,7 @@ def test_every_law_holds_on_every_run(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=5_000)
+@settings(max_examples=2_000)
 @given(case=ANY)
 def test_every_law_holds_on_thousands_of_runs(case: Case) -> None:
     hold(case)
@@ -276,7 +276,7 @@ def test_no_server_idles_while_a_call_waits(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000)
+@settings(max_examples=1_000)
 @given(case=UNLIMITED)
 def test_no_server_idles_while_a_call_waits_on_thousands_of_runs(case: Case) -> None:
     for play in (by_kernel, by_general_path):

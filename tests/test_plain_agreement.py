@@ -69,28 +69,28 @@ def test_independent_calls_agree(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(case=exact_cases())
 def test_thousands_of_call_graphs_with_ties_agree_to_the_last_bit(case: Case) -> None:
     agree_exactly(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(case=exact_cases(graphs=False))
 def test_thousands_of_independent_calls_with_ties_agree_to_the_last_bit(case: Case) -> None:
     agree_exactly(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(case=rough_cases())
 def test_thousands_of_call_graphs_agree(case: Case) -> None:
     agree_roughly(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(case=rough_cases(graphs=False))
 def test_thousands_of_independent_calls_agree(case: Case) -> None:
     agree_roughly(case)

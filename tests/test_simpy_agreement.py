@@ -109,7 +109,7 @@ def test_package_agrees_with_simpy_over_minutes(seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(case=WITHOUT_MEMORY)
 def test_all_agree_with_simpy_on_thousands_of_instances(case: Case) -> None:
     for play in PLAYERS:

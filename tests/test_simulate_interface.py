@@ -304,7 +304,7 @@ def test_no_environment_moves_when_one_of_the_batch_is_refused():
     simulator = Simulator(scenario, 2)
     for b in range(2):
         simulator.load(b, Tape.from_calls([0], [1.0], [0.0], horizon_s=10.0))
-    with pytest.raises(ValueError, match="finite numbers, got .*nan.* for environment 1"):
+    with pytest.raises(ValueError, match=r"finite numbers, got .*nan.* for environment 1"):
         simulator.step([[0.5], [np.nan]])
     assert simulator.environments["decision"].tolist() == [0, 0]
 
