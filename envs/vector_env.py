@@ -194,9 +194,9 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
     def _info(self, mask: Array) -> dict[str, Any]:
         """Time and terms of the environments in the mask, 0 for the others, as Gymnasium does."""
         environments = self._simulator.environments
-        info: dict[str, Any] = {
-            key: np.where(mask, environments[name], 0.0) for key, name in INFO_TERMS.items()
-        }
+        info: dict[str, Any] = {key: environments[name].copy() for key, name in INFO_TERMS.items()}
+        if not mask.all():
+            info = {key: np.where(mask, values, 0.0) for key, values in info.items()}
         return info | {f"_{key}": mask.copy() for key in INFO_TERMS}
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:

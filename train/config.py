@@ -44,7 +44,7 @@ class TrainConfig:
         final_learning_rate: At its end; it falls linearly.
         log_std_init: Logarithm of the exploration's standard deviation at the start.
         net_arch: Sizes of the hidden layers of policy and value network.
-        activation: `tanh` or `relu`.
+        activation: `relu`, or `tanh`, which learns as well and takes a fifth longer.
         action: Action map, from the network's outputs to shares (`baselines/action_map.py`).
         start_share: Part of the pool that the first policy asks for, shared out equally.
         normalize_reward: Divide rewards by the running deviation of their discounted sum. Only
@@ -76,7 +76,7 @@ class TrainConfig:
     final_learning_rate: float = 3e-5
     log_std_init: float = -1.0
     net_arch: tuple[int, ...] = (64, 64)
-    activation: str = "tanh"
+    activation: str = "relu"
     action: str = "direct"
     start_share: float = 1.0
     normalize_reward: bool = True
