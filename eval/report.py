@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -97,8 +98,15 @@ def _table(
     for name, entry in allocators.items():
         cells = [number(entry.get(key), digits) for _, key, digits in columns]
         cells += [_interval(entry["vs_static"])] if versus else []
-        table.add_row(*map(Text, (name, *cells)), style="bold" if entry["reward"] == best else "")
+        style = "bold" if entry["reward"] == best else ""
+        table.add_row(*map(Text, (_label(name), *cells)), style=style)
     return table
+
+
+def _label(spec: str) -> str:
+    """Return an allocator's spec with a path cut to its last folder: tables are narrow."""
+    name, _, text = spec.partition(":")
+    return f"{name}:{Path(text).name}" if "/" in text else spec
 
 
 def _interval(difference: Mapping[str, Any] | None) -> str:

@@ -220,7 +220,7 @@ class TestDemo:
 
     def test_trains_compares_draws_and_can_be_run_again(self, small, tmp_path, capsys):
         for name in ("demo", "demo-2"):
-            assert demo.run_app(demo.app, demo.PROGRAM, SMALL) == 0
+            assert demo.main(SMALL) == 0
             out, _ = capsys.readouterr()
             folder = tmp_path / "runs" / name
             (picture,) = folder.glob("*.png")
@@ -232,6 +232,14 @@ class TestDemo:
             assert f"tensorboard --logdir runs/{name}/tensorboard" in words
             for rival in ("static", "round_robin", "adaptive", "demand"):
                 assert rival in words
+
+    def test_needs_no_arguments(self, monkeypatch, capsys):
+        def refuse():
+            raise ConfigError("it was begun")
+
+        monkeypatch.setattr(demo, "choose_scenario", refuse)
+        assert demo.main([]) == 2
+        assert capsys.readouterr().err == f"{demo.PROGRAM}: error: it was begun\n"
 
     def test_takes_the_azure_traces_where_they_are(self, monkeypatch):
         monkeypatch.setattr(demo, "load_trace", lambda name: None)

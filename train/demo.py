@@ -105,5 +105,11 @@ def draw(suite_name: str, specs: dict[str, str], path: Path) -> Path:
     return path
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration and return its exit status."""
+    asked = sys.argv[1:] if arguments is None else arguments
+    return run_app(app, PROGRAM, asked or ["--"])  # of no arguments it would make a call for help
+
+
 if __name__ == "__main__":
-    sys.exit(run_app(app, PROGRAM))
+    sys.exit(main())
