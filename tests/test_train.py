@@ -202,6 +202,7 @@ class TestResume:
         assert result.timesteps == 1024
         assert result.best["reward"] >= before["reward"]
         assert manifest(cut)["status"] == "finished"
+        assert manifest(cut)["resumed_at"] == [512]
         assert "UNFINISHED" not in files(cut)
         events = EventAccumulator(str(cut / "tensorboard" / "ppo"))
         events.Reload()

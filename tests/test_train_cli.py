@@ -228,7 +228,7 @@ class TestDemo:
             assert (folder / "heldout" / "rows.csv").is_file()
             assert all(len(line) <= 80 for line in out.splitlines())
             words = " ".join(out.split())
-            assert f"learned:runs/{name}" in words
+            assert f"learned:{name}" in words
             assert f"tensorboard --logdir runs/{name}/tensorboard" in words
             for rival in ("static", "round_robin", "adaptive", "demand"):
                 assert rival in words

@@ -76,7 +76,8 @@ def train(
     if resume:
         notes = load_checkpoint(folder, model)
         take_up(model, env, config)
-        run.begin({"status": "running", "config": config.as_dict()})
+        resumed = [*run.manifest.get("resumed_at", []), model.num_timesteps]
+        run.begin({"status": "running", "config": config.as_dict(), "resumed_at": resumed})
     else:
         notes = {"best": None, "wall_s": 0.0}
         run = TrainingFolder.create(folder, make_manifest(config, suite))
