@@ -16,9 +16,16 @@ from .suite import suite_names
 
 
 def catalogue() -> dict[str, Any]:
-    """Return the names of everything that a command can be given."""
+    """Return the names of everything that a command can be given.
+
+    Those of `allocators` can be given as they stand; those of `allocators_of_files` want a folder
+    behind a colon, as `learned:runs/demo`.
+    """
+    entries = [{"name": name, "causal": allocator_class(name).causal} for name in names()]
+    by_name = [entry for entry in entries if allocator_class(str(entry["name"])).examples()]
     return {
-        "allocators": [{"name": n, "causal": allocator_class(n).causal} for n in names()],
+        "allocators": by_name,
+        "allocators_of_files": [entry for entry in entries if entry not in by_name],
         "scenarios": list(scenario_names()),
         "suites": list(suite_names()),
         "traces": list(trace_names()),
@@ -34,7 +41,8 @@ def as_table(content: Mapping[str, Any]) -> Table:
         entry["name"] + ("" if entry["causal"] else " (sees the future: a bound)")
         for entry in content["allocators"]
     )
-    table.add_row("allocators", Text(", ".join(allocators)))
+    of_files = (f"{entry['name']}:DIR" for entry in content["allocators_of_files"])
+    table.add_row("allocators", Text(", ".join([*allocators, *of_files])))
     table.add_row("scenarios", Text(", ".join(content["scenarios"])))
     table.add_row("suites", Text("SCENARIO-train, SCENARIO-validation, SCENARIO-heldout"))
     table.add_row("traces", Text(", ".join(content["traces"])))

@@ -264,8 +264,9 @@ class TestOtherCommands:
 
     def test_list(self, cli):
         content = json.loads(cli("list", "--json", "-")[1])
-        assert list(content) == ["allocators", "scenarios", "suites", "traces"]
+        assert {"allocators", "scenarios", "suites", "traces"} <= set(content)
         assert {"name": "adaptive", "causal": True} in content["allocators"]
+        assert content["allocators_of_files"] == [{"name": "learned", "causal": True}]
         assert {"paper", "azure", "bursty"} <= set(content["scenarios"])
         assert "azure-heldout" in content["suites"]
         assert "azure_conv" in content["traces"]
