@@ -144,13 +144,7 @@ class Simulator:
             )
         else:
             bad = kernel.step_batch_independent(
-                self._system,
-                self._constants,
-                *self._partitions,
-                self.environments,
-                self.agents,
-                self._calls,
-                self._slots,
+                *self._independent_state(),
                 requested,
                 self.shares,
             )
@@ -164,13 +158,7 @@ class Simulator:
         requested = self._requested(shares)
         flat = np.empty((self.batch, self.scenario.n_agents * N_FEATURES), np.float32)
         bad = kernel.step_flat_independent(
-            self._system,
-            self._constants,
-            *self._partitions,
-            self.environments,
-            self.agents,
-            self._calls,
-            self._slots,
+            *self._independent_state(),
             requested,
             self.shares,
             self._raw,
@@ -198,13 +186,7 @@ class Simulator:
             bad = kernel.play_graph(*state, events, schedule, self.shares, records, history)
         else:
             bad = kernel.play_independent(
-                self._system,
-                self._constants,
-                *self._partitions,
-                self.environments,
-                self.agents,
-                self._calls,
-                self._slots,
+                *self._independent_state(),
                 schedule,
                 self.shares,
                 records,
@@ -329,6 +311,10 @@ class Simulator:
                 f"the tape's routing must have the shape (N, N) with N = {self.scenario.n_agents}, "
                 f"got {tape.routing.shape}"
             )
+
+    def _independent_state(self) -> list[Any]:
+        head = [self._system, self._constants, *self._partitions, self.environments, self.agents]
+        return [*head, self._calls, self._slots]
 
     def _graph_state(self, stepping: bool = False) -> list[Any]:
         head = [self._system, self._constants, self.environments, self.agents, self._calls]

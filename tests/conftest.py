@@ -9,12 +9,26 @@ import hypothesis
 import pytest
 
 from slicegym.envs.traces import trace_names, trace_status
+from slicegym.eval.cli import main
 
 # The first example of a test may compile the kernel, so a deadline would measure the wrong thing.
 hypothesis.settings.register_profile("slicegym", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("slicegym")
 
 connect = socket.socket.connect
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `slicegym-eval` in this process: exit status, stdout, stderr."""
+
+    def run(*arguments: Any) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return ended.value.code, output.out, output.err
+
+    return run
 
 
 def connect_locally(self: socket.socket, address: Any) -> None:

@@ -47,19 +47,6 @@ def scenario(tmp_path):
 
 
 @pytest.fixture
-def cli(capsys):
-    """Run the command line in this process: exit status, stdout, stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
-
-
-@pytest.fixture
 def refuse(cli):
     """Run what must be refused and return the one line that says why."""
 

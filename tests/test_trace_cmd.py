@@ -15,7 +15,6 @@ import yaml
 from slicegym.envs.errors import TraceError
 from slicegym.envs.loading import load_scenario
 from slicegym.eval import trace_files
-from slicegym.eval.cli import main
 from slicegym.eval.trace_report import picture, short
 
 OPTIONS = ("--time-column", "when", "--agent-column", "who", "--work-column", "size")
@@ -38,19 +37,6 @@ def log(tmp_path, monkeypatch):
             writer.writerow((stamp, agent, (i % 3 + 1) * 100 + i % 7))
     monkeypatch.chdir(tmp_path)
     return Path("log.csv")
-
-
-@pytest.fixture
-def cli(capsys):
-    """Run the command line in this process: exit status, stdout, stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 @pytest.fixture

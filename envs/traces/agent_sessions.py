@@ -13,7 +13,7 @@ from .calls import (
     OUTPUT_TOKENS_PER_GPU_S,
     PROMPT_TOKENS_PER_GPU_S,
     bad_line,
-    numbered_lines,
+    lines_below,
 )
 from .sessions import SessionCall, Sessions, group_sessions
 
@@ -69,11 +69,8 @@ class AgentSessions:
 
     def read(self, data: bytes, source: str) -> Sessions:
         """Read a whole file."""
-        lines = numbered_lines(data, source)
-        _, header = next(lines)
-        if header.removeprefix("\ufeff") != HEADER:
-            raise bad_line(source, 1, f"must be the header {HEADER}", header, "is it that trace?")
-        rows = [_row(line, number, source) for number, line in lines]
+        below = lines_below(HEADER, data, source)
+        rows = [_row(line, number, source) for number, line in below]
         if not rows:
             raise TraceError(f"{source} must hold calls, but it has a header alone; fetch it again")
         return as_sessions(rows, source)

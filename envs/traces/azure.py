@@ -14,7 +14,7 @@ from .calls import (
     TraceCalls,
     bad_line,
     gpu_seconds,
-    numbered_lines,
+    lines_below,
     require_sorted,
 )
 
@@ -48,11 +48,8 @@ class Azure:
 
     def read(self, data: bytes, source: str) -> TraceCalls:
         """Read a whole file; times count from `t0`."""
-        lines = numbered_lines(data, source)
-        _, header = next(lines)
-        if header.removeprefix("\ufeff") != HEADER:
-            raise bad_line(source, 1, f"must be the header {HEADER}", header, "is it that trace?")
-        rows = [_row(line, number, source) for number, line in lines]
+        below = lines_below(HEADER, data, source)
+        rows = [_row(line, number, source) for number, line in below]
         if not rows:
             raise TraceError(f"{source} must hold calls, but it has a header alone; fetch it again")
         stamps, tokens_in, tokens_out = zip(*rows, strict=True)

@@ -88,6 +88,19 @@ def numbered_lines(data: bytes, source: str) -> Iterator[tuple[int, str]]:
         yield number, line.removesuffix("\r")
 
 
+def lines_below(header: str, data: bytes, source: str) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line) below the header that a published trace must have.
+
+    Raises:
+        TraceError: Another header, an empty file or one that is not UTF-8 text.
+    """
+    lines = numbered_lines(data, source)
+    _, found = next(lines)
+    if found.removeprefix("\ufeff") != header:
+        raise bad_line(source, 1, f"must be the header {header}", found, "is it that trace?")
+    yield from lines
+
+
 def bad_line(
     source: str, line: int, rule: str, value: object, way_out: str = "repair or remove the line"
 ) -> TraceError:

@@ -13,7 +13,7 @@ from .calls import (
     OUTPUT_TOKENS_PER_GPU_S,
     PROMPT_TOKENS_PER_GPU_S,
     bad_line,
-    numbered_lines,
+    lines_below,
 )
 from .sessions import MAIN, SessionCall, Sessions, group_sessions
 
@@ -48,10 +48,7 @@ class Orchestrated:
 
     def read(self, data: bytes, source: str) -> Sessions:
         """Read a whole file."""
-        lines = numbered_lines(data, source)
-        _, header = next(lines)
-        if header.removeprefix("\ufeff") != HEADER:
-            raise bad_line(source, 1, f"must be the header {HEADER}", header, "is it that trace?")
+        lines = lines_below(HEADER, data, source)
         calls = list(self._calls(lines, source))
         if not calls:
             wanted = "calls" if self.app is None else f"calls of app {self.app!r}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..errors import TraceError
-from .calls import FORMATS, Floats, bad_line, numbered_lines
+from .calls import FORMATS, Floats, bad_line, lines_below
 
 HEADER = "category,model,client,t,rate,cv,pat,a1,a2"
 EXAMPLE = "multimodal,mm-image,0,600,0.935,0.76,Weibull,1.33,1.168"
@@ -70,10 +70,7 @@ class ServeGen:
 
     def read(self, data: bytes, source: str) -> ClientRates:
         """Read a whole file."""
-        lines = numbered_lines(data, source)
-        _, header = next(lines)
-        if header.removeprefix("\ufeff") != HEADER:
-            raise bad_line(source, 1, f"must be the header {HEADER}", header, "is it that trace?")
+        lines = lines_below(HEADER, data, source)
         rows = [row for number, line in lines if (row := self._row(line, number, source))]
         if not rows:
             raise TraceError(
