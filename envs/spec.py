@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks
+from .agent import Agent
 from .errors import ConfigError
 from .mig import SPEED, Partitions, partitions
+from .platform import Elastic, Node, check_platform, totals
 
 if TYPE_CHECKING:
+    from .faults import Fault
     from .workloads.base import Workload
 
 Array = TypeVar("Array", bound=NDArray[Any])
@@ -25,60 +28,6 @@ MAX_AGENTS = 1_048_576
 MAX_INTERVALS = 10_000_000
 # An interval shorter than this fraction of the others is float noise of H/Δ, not an interval.
 INTERVAL_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Agent:
-    """An LLM agent type, served by one elastic deployment.
-
-    Attributes:
-        name: Unique within a scenario.
-        throughput: Calls of mean work that one whole GPU completes per second (T) [1/s].
-        min_share: Share that the agent asks to be guaranteed (R) [GPU].
-        priority: 1 is the most important (P); an agent's weight is ω = 1/P.
-        memory_mb: GPU memory of the loaded model [MB].
-        footprint: GPUs billed at least while the model is in memory (f) [GPU]; by default the
-            scenario's share quantum.
-        cold_start_s: Time from the first share to the first service [s].
-        keep_alive_s: Time that the model stays in memory after its share went to zero [s].
-        concurrency: Calls in service at once (c).
-        queue_limit: Calls that may wait; `None` for no limit.
-
-    Raises:
-        TypeError: A value of the wrong type.
-        ConfigError: A value out of its range (a `ValueError`).
-    """
-
-    name: str
-    throughput: float
-    min_share: float = 0.0
-    priority: float = 1.0
-    memory_mb: float = 0.0
-    footprint: float | None = None
-    cold_start_s: float = 0.0
-    keep_alive_s: float = 0.0
-    concurrency: int = 1
-    queue_limit: int | None = None
-
-    def __post_init__(self) -> None:
-        checks.text("agent.name", self.name)
-        at = f"agent {self.name!r}: "
-        checks.number(at + "throughput", self.throughput, above=0)
-        checks.number(at + "min_share", self.min_share, at_least=0)
-        checks.number(at + "priority", self.priority, above=0)
-        checks.number(at + "memory_mb", self.memory_mb, at_least=0)
-        if self.footprint is not None:
-            checks.number(at + "footprint", self.footprint, at_least=0)
-        checks.number(at + "cold_start_s", self.cold_start_s, at_least=0)
-        checks.number(at + "keep_alive_s", self.keep_alive_s, at_least=0)
-        checks.integer(at + "concurrency", self.concurrency, at_least=1, at_most=65_536)
-        if self.queue_limit is not None:
-            checks.integer(at + "queue_limit", self.queue_limit, at_least=0)
-
-    @property
-    def weight(self) -> float:
-        """Holding cost rate of a task that this agent opens, ω = 1/P."""
-        return 1.0 / self.priority
 
 
 @dataclass(frozen=True)
@@ -109,6 +58,11 @@ class Scenario:
         pool_memory_mb: Memory that loaded models must fit into [MB]; `None` for no limit.
         partition: `None` for divisible shares; `"mig"` or `"mig-a100"` for instances of one H100 or
             A100, cut by NVIDIA's rules, with `pool_memory_mb` as the GPU's memory.
+        nodes: Machines that the pool consists of; empty for one pool. `gpus` is then their sum and
+            `price_per_gpu_hour` their mean.
+        cross_node_s: Additional delay of a call whose predecessor ran on another node [s].
+        elastic: How the pool grows and shrinks; `None` for a pool of fixed size.
+        faults: What goes wrong, drawn into each tape.
         reference_rate: λ_ref of the latency term [tasks/s].
         reference_latency_s: L_ref of the latency term, and the latency objective (SLO) [s].
         weights: Weights of the reward's terms.
@@ -129,6 +83,10 @@ class Scenario:
     reconfigure_s: float = 0.0
     pool_memory_mb: float | None = None
     partition: str | None = None
+    nodes: tuple[Node, ...] = ()
+    cross_node_s: float = 0.0
+    elastic: Elastic | None = None
+    faults: tuple[Fault, ...] = ()
     reference_rate: float = 1.0
     reference_latency_s: float = 1.0
     weights: Weights = field(default_factory=Weights)
@@ -137,6 +95,9 @@ class Scenario:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "agents", _checked_agents(self.agents))
+        object.__setattr__(self, "nodes", tuple(checks.listing("nodes", self.nodes)))
+        object.__setattr__(self, "faults", tuple(checks.listing("faults", self.faults)))
+        self._take_over_nodes()
         checks.number("gpus", self.gpus, above=0)
         if self.share_quantum is None:
             quantum = min(0.001, self.gpus / (100 * len(self.agents)))
@@ -156,8 +117,10 @@ class Scenario:
         checks.text("name", self.name)
         if not isinstance(self.weights, Weights):
             raise TypeError(f"weights must be a Weights(latency, cost, idle), got {self.weights!r}")
+        checks.number("cross_node_s", self.cross_node_s, at_least=0)
         self._check_memory()
         self._check_partition()
+        check_platform(self)
         if self.workload is None:
             return
         if not hasattr(self.workload, "check"):
@@ -166,6 +129,21 @@ class Scenario:
                 f"{self.workload!r}"
             )
         self.workload.check(self)
+
+    def _take_over_nodes(self) -> None:
+        """Set capacity and price to those of the nodes, where there are some."""
+        for position, node in enumerate(self.nodes):
+            if not isinstance(node, Node):
+                raise TypeError(f"nodes[{position}] must be a Node, got {node!r}")
+        if not self.nodes:
+            return
+        for name, total in zip(("gpus", "price_per_gpu_hour"), totals(self.nodes), strict=True):
+            given = getattr(self, name)
+            if given not in (1, total):
+                raise ConfigError(
+                    f"{name} must not stand beside nodes, which decide it ({total:g}), got {given}"
+                )
+            object.__setattr__(self, name, total)
 
     def _check_memory(self) -> None:
         if self.pool_memory_mb is None:
@@ -197,6 +175,27 @@ class Scenario:
     def agent_names(self) -> tuple[str, ...]:
         """Names of the agents, in array order."""
         return tuple(agent.name for agent in self.agents)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of machines that agents can be on, M; 1 for a pool without nodes."""
+        return max(1, len(self.nodes))
+
+    @property
+    def n_requests(self) -> int:
+        """Entries of a request: N shares, the size of an elastic pool, N nodes (docs/platform.md)."""
+        moves = self.n_agents if self.n_nodes > 1 else 0
+        return self.n_agents + (self.elastic is not None) + moves
+
+    @cached_property
+    def home(self) -> IntVector:
+        """Node that each agent begins on, shape (N,)."""
+        names = [node.name for node in self.nodes]
+        homes = [
+            i % self.n_nodes if agent.node is None else names.index(agent.node)
+            for i, agent in enumerate(self.agents)
+        ]
+        return _frozen(np.array(homes, dtype=np.int64))
 
     @cached_property
     def partitions(self) -> Partitions:

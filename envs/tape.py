@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import checks
 from .errors import ConfigError
+from .kernel.layout import CHANGE
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -49,6 +50,7 @@ class Tape:
         graph: The call graphs, or `None` where every call is a task of its own.
         routing: Expected direct successor calls that one call of agent i makes to agent j, shape
             (N, N): all that an allocator may know of calls that are still to come.
+        changes: What goes wrong, by decision, shape (changes,), dtype `layout.CHANGE`.
     """
 
     agent: Ints
@@ -57,6 +59,7 @@ class Tape:
     horizon_s: float
     graph: CallGraph | None = None
     routing: Floats | None = None
+    changes: NDArray[Any] = field(default_factory=lambda: np.zeros(0, CHANGE))
 
     @classmethod
     def from_calls(
@@ -181,6 +184,8 @@ class Tape:
         if self.graph is not None:
             g = self.graph
             arrays += [g.task, g.n_predecessors, g.delay, g.successor_ptr, g.successors]
+        if len(self.changes):
+            arrays.append(self.changes)
         for array in arrays:
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).tobytes())

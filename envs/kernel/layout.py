@@ -175,5 +175,14 @@ TASK = np.dtype(
 # positive, and the remaining work while the agent is frozen.
 SLOT = np.dtype([("finish", "f8"), ("call", "i8")], align=True)
 
+# What a decision finds changed, shape (B, F), by decision: drawn with the tape.
+CHANGE = np.dtype([("decision", "i8"), ("what", "i4"), ("target", "i4"), ("value", "f8")], align=True)
+# `what` of a change, what its target is, and what its value is.
+LOST = 0  # node: GPUs that are gone from now on
+BLOCKED = 1  # nothing: bit mask of the memory slices that are gone from now on
+HEALTH = 2  # agent: factor on its rate from now on
+LOAD_FACTOR = 3  # agent: factor on the time of loads that begin from now on
+EVICTION = 4  # agent: its model leaves memory; no value
+
 # A release to come, shape (B, C): a heap.
 DELAYED = np.dtype([("time", "f8"), ("call", "i8")], align=True)
