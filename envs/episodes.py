@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import checks
 from .errors import ConfigError
 from .loading import load_scenario
-from .observation import N_FEATURES
+from .observation import n_features
 from .spec import Scenario
 from .tape import Tape
 from .workloads.base import Episode, Workload, check_split
@@ -100,7 +100,7 @@ def as_fractions(field: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArr
 
 def observation_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:
     """Flat observations: every feature lies in [0, 1]."""
-    return spaces.Box(0.0, 1.0, (scenario.n_agents * N_FEATURES,), np.float32)
+    return spaces.Box(0.0, 1.0, (scenario.n_agents * n_features(scenario),), np.float32)
 
 
 def action_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:

@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 from . import checks
+from .agent import Agent
 from .errors import ConfigError, unknown_name
 from .population import with_population
-from .spec import Agent, Scenario, Weights
+from .spec import Scenario, Weights
 from .workloads import build_workload
 
 MAX_CONFIG_BYTES = 1_000_000

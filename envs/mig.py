@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,18 +102,42 @@ class Partitions:
             in `starts`; (V, N + 2) int32.
         starts: Starts of the instances, (P, N) int32, -1 without one.
         speed: Speed over the whole GPU's by compute slices, (8,).
+        widths: Memory slices of each agent's instance by its compute slices, (N, 8); 0 where the
+            model fits into none.
     """
 
     vectors: NDArray[np.int32]
     starts: NDArray[np.int32]
     speed: NDArray[np.float64]
+    widths: NDArray[np.int64]
 
     @classmethod
     def none(cls, n_agents: int) -> Partitions:
         """Return what stands for a divisible pool."""
         return cls(
-            np.zeros((0, n_agents + 2), np.int32), np.zeros((0, n_agents), np.int32), np.zeros(8)
+            np.zeros((0, n_agents + 2), np.int32),
+            np.zeros((0, n_agents), np.int32),
+            np.zeros(8),
+            np.zeros((0, 8), np.int64),
         )
+
+    @cached_property
+    def covered(self) -> NDArray[np.int64]:
+        """Bit mask of the memory slices that each placement covers, (P,)."""
+        masks = np.zeros(len(self.starts), np.int64)
+        for vector in self.vectors:
+            *slices, first, end = vector.tolist()
+            for agent, size in enumerate(slices):
+                if size:
+                    block = (1 << int(self.widths[agent, size])) - 1
+                    masks[first:end] |= block << self.starts[first:end, agent].astype(np.int64)
+        return masks
+
+    def can_be_cut(self, blocked: int) -> NDArray[np.bool_]:
+        """Whether each vector has a placement without the memory slices in a bit mask, (V,)."""
+        free = (self.covered & blocked) == 0
+        bounds = self.vectors[:, -2:].tolist()
+        return np.array([free[first:end].any() for first, end in bounds], dtype=np.bool_)
 
 
 @cache
@@ -141,7 +165,14 @@ def partitions(kind: str, memory_mb: tuple[float, ...], gpu_memory_mb: float | N
     speed = np.zeros(8)
     for slices, part in SPEED[kind].items():
         speed[slices] = part
-    return Partitions(np.array(vectors, np.int32), np.array(starts, np.int32).reshape(-1, n), speed)
+    widths = np.zeros((n, COMPUTE_SLICES + 1), np.int64)
+    for agent, memory in enumerate(memory_mb):
+        for slices in SIZES[1:]:
+            profile = profile_for(slices, memory, gpu_memory_mb)
+            widths[agent, slices] = 0 if profile is None else profile.memory_slices
+    return Partitions(
+        np.array(vectors, np.int32), np.array(starts, np.int32).reshape(-1, n), speed, widths
+    )
 
 
 def _sizes(n_agents: int, left: int) -> Iterator[tuple[int, ...]]:

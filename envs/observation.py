@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernel.layout import AWAITING_MEMORY, LOADING, WARM
-from .kernel.observe import N_SQUASHED, RAW_COLUMNS
+from .kernel.observe import EXTRA_COLUMNS, N_SQUASHED, RAW_COLUMNS
 
 if TYPE_CHECKING:
     from .spec import Scenario
@@ -22,9 +22,20 @@ LONG_WINDOW_S = 60.0
 
 CONSTANT_COLUMNS = ("weight", "min_share", "footprint", "service_time", "cold_start", "keep_alive")
 FEATURES = (*RAW_COLUMNS, *CONSTANT_COLUMNS)
-N_FEATURES = len(FEATURES)
+N_FEATURES = len(FEATURES)  # those of a plain scenario; `n_features` counts any scenario's
 # Changes whenever the meaning of a flat observation changes; policies name it.
 SCHEMA = "slicegym-observation-1"
+
+
+def raw_columns(scenario: Scenario) -> tuple[str, ...]:
+    """Return the columns of a scenario's raw observation, those that it alone has at the end."""
+    return (*RAW_COLUMNS, *(name for name in EXTRA_COLUMNS if name in scenario.observed))
+
+
+def n_features(scenario: Scenario) -> int:
+    """Return the features of one agent in a scenario's flat observation."""
+    return len(raw_columns(scenario)) + len(CONSTANT_COLUMNS)
+
 
 _COLUMN = {name: place for place, name in enumerate(RAW_COLUMNS)}
 
@@ -38,7 +49,7 @@ class Observation:
     Attributes:
         scenario: The constants.
         decision: Index k of the decision, shape () or (B,).
-        raw: The measurements, shape (..., N, columns), columns as in `RAW_COLUMNS`.
+        raw: The measurements, shape (..., N, columns), columns as in `raw_columns`.
     """
 
     scenario: Scenario
@@ -147,8 +158,35 @@ class Observation:
         """Calls expected from tasks in progress: in think time, and by routing probabilities."""
         return self._column("upstream")
 
+    @property
+    def available(self) -> Floats:
+        """GPUs that are ready and not lost, of the pool or of the agent's node [GPU]."""
+        return self._extra("available", self.scenario.gpus)
+
+    @property
+    def ordered(self) -> Floats:
+        """GPUs of an elastic pool that are on order [GPU]."""
+        return self._extra("ordered", 0.0)
+
+    @property
+    def health(self) -> Floats:
+        """Factor on the agent's rate; 0 where it is stuck."""
+        return self._extra("health", 1.0)
+
+    @property
+    def node(self) -> Floats:
+        """Node that the agent is on."""
+        return self._extra("node", 0.0)
+
     def _column(self, name: str) -> Floats:
         return self.raw[..., _COLUMN[name]]
+
+    def _extra(self, name: str, constant: float) -> Floats:
+        """Return a column that only some scenarios have, and its constant in the others."""
+        columns = raw_columns(self.scenario)
+        if name in columns:
+            return self.raw[..., columns.index(name)]
+        return np.full(self.raw.shape[:-1], constant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +197,7 @@ class Encoding:
     [0, 1] by their scale alone. `SliceEnv` documents each column.
 
     Attributes:
-        scale: (N, len(RAW_COLUMNS)) float64.
+        scale: (N, columns) float64, columns as in `raw_columns`.
         constants: (N, len(CONSTANT_COLUMNS)) float32.
     """
 
@@ -191,6 +229,10 @@ class Encoding:
             "warm": one,
             "keep_alive_left_s": _inverse(scenario.keep_alive_s),
             "pause_left_s": one * _inverse(np.array(scenario.reconfigure_s)),
+            "available": one / scenario.gpus,
+            "ordered": one / scenario.gpus,
+            "health": one,
+            "node": one / max(1, scenario.n_nodes - 1),
         }
         columns = [
             scenario.weight / scenario.weight.max(),
@@ -200,11 +242,11 @@ class Encoding:
             _squash(scenario.cold_start_s * latency),
             _squash(scenario.keep_alive_s * latency),
         ]
-        scale = np.stack([scales[name] for name in RAW_COLUMNS], axis=1)
+        scale = np.stack([scales[name] for name in raw_columns(scenario)], axis=1)
         return cls(np.ascontiguousarray(scale), np.stack(columns, axis=1).astype(np.float32))
 
     def flat(self, observation: Observation) -> NDArray[np.float32]:
-        """Encode an observation, shape (..., N · N_FEATURES) float32; the kernel's twin."""
+        """Encode an observation, shape (..., N · features) float32; the kernel's twin."""
         x = observation.raw * self.scale
         x[..., :N_SQUASHED] /= 1.0 + x[..., :N_SQUASHED]
         constants = np.broadcast_to(self.constants, (*x.shape[:-1], self.constants.shape[1]))

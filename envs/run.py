@@ -144,7 +144,10 @@ def simulate(
 
 def _schedule(scenario: Scenario, shares: Any) -> Floats:
     expected = (scenario.n_intervals, scenario.n_agents)
+    whole = (scenario.n_intervals, scenario.n_requests)
     rule = f"shares must have the shape (intervals, agents) = {expected}"
+    if whole != expected:
+        rule += f", or that of whole requests, {whole}"
     try:
         schedule = np.asarray(shares)
     except ValueError as error:
@@ -153,7 +156,7 @@ def _schedule(scenario: Scenario, shares: Any) -> Floats:
         raise TypeError(
             f"{rule}, or be an allocator with allocate(observation); got {shares!r:.60}"
         )
-    if schedule.shape != expected:
+    if schedule.shape not in (expected, whole):
         raise ValueError(f"{rule}, got {schedule.shape}")
     return np.ascontiguousarray(schedule, dtype=np.float64)
 

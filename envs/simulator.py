@@ -12,9 +12,16 @@ from .errors import ConfigError
 from .kernel import batch as kernel
 from .kernel import layout
 from .kernel.load import load_graph, load_independent
-from .kernel.observe import N_RAW
+from .kernel.observe import EXTRA_COLUMNS
 from .kernel.service import record_interval
-from .observation import LONG_WINDOW_S, N_FEATURES, SHORT_WINDOW_S, Encoding, Observation
+from .observation import (
+    LONG_WINDOW_S,
+    SHORT_WINDOW_S,
+    Encoding,
+    Observation,
+    n_features,
+    raw_columns,
+)
 from .spec import Scenario
 from .tape import Tape
 
@@ -25,7 +32,7 @@ class Simulator:
     """A batch of B environments of one scenario, each playing a tape of its own.
 
     Without `graph` the batch takes tapes of independent calls only, on their own faster path; the
-    results are the same to the last bit.
+    results are the same to the last bit. Batched service is on the general path alone.
 
     Attributes:
         scenario: The system simulated.
@@ -46,7 +53,7 @@ class Simulator:
     ) -> None:
         self.scenario = scenario
         self.batch = batch
-        self.graph = graph
+        self.graph = graph or "batched" in scenario.services
         self.environments = np.zeros(batch, layout.ENVIRONMENT)
         self.environments["done"] = 1  # until a tape is loaded
         self.agents = np.zeros((batch, scenario.n_agents), layout.AGENT)
@@ -55,10 +62,16 @@ class Simulator:
         self.encoding = Encoding.of(scenario)
         self._system = _system(scenario, horizon_charge)
         self._constants = _agent_constants(scenario)
-        self._partitions = scenario.partitions.vectors, scenario.partitions.starts
-        self._slots = np.zeros((batch, int(scenario.concurrency.sum())), layout.SLOT)
+        cuts = scenario.partitions
+        self._cuts = layout.Cuts(cuts.vectors, cuts.starts, cuts.covered, cuts.widths)
+        self._machines = _machines(scenario)
+        self._nodes = np.zeros((batch, scenario.n_nodes), layout.NODE)
+        self._units = np.zeros((batch, _most_units(scenario)))
+        self._changes = np.zeros((batch, 1), layout.CHANGE)
+        self._slots = np.zeros((batch, int(_servers(scenario).sum())), layout.SLOT)
         self._routings = np.zeros((0, scenario.n_agents, scenario.n_agents))
-        self._raw = np.zeros((scenario.n_agents, N_RAW))
+        self._raw = np.zeros((scenario.n_agents, len(raw_columns(scenario))))
+        self._width = scenario.n_agents * n_features(scenario)
         self._calls = self._tasks = self._task_calls = _EMPTY
         self._roots = self._order = self._delayed = _EMPTY
         self._successors = np.zeros((batch, 1), np.int32)
@@ -78,6 +91,8 @@ class Simulator:
             n_edges = len(tape.graph.successors)
         if n > self._calls.shape[1] or n_edges > self._successors.shape[1]:
             self._reserve(n, tape.n_tasks, n_edges)
+        if len(tape.changes) > self._changes.shape[1]:
+            self._changes = _widened(self._changes, self.batch, len(tape.changes), layout.CHANGE)
         self.tapes[b] = tape
         order = np.arange(n) if tape.by_agent is None else tape.by_agent
         if not self.graph:
@@ -90,9 +105,8 @@ class Simulator:
                 tape.release,
                 tape.work,
             )
-            kernel.open_batch_independent(
-                self._system, self._constants, self.environments, self.agents, self._calls, b, b + 1
-            )
+            self._load_changes(b, tape)
+            kernel.open_batch_independent(*self._opening(), self._calls, b, b + 1)
             return
         self._load_graph(b, tape, order)
 
@@ -122,9 +136,15 @@ class Simulator:
             tape.first_call,
             tape.root_order,
         )
-        kernel.open_batch_graph(*self._graph_state(), b, b + 1)
+        self._load_changes(b, tape)
+        graph = (self._calls, self._slots, self._tasks, self._task_calls, self._roots)
+        kernel.open_batch_graph(*self._opening(), *graph, self._delayed, b, b + 1)
         if tape.routing is not None:
             self.environments["routing"][b] = self._known_routing(tape.routing)
+
+    def _load_changes(self, b: int, tape: Tape) -> None:
+        self._changes[b, : len(tape.changes)] = tape.changes
+        self.environments["n_changes"][b] = len(tape.changes)
 
     def step(self, shares: ArrayLike) -> None:
         """Put requested shares into force and play one interval of every environment.
@@ -132,7 +152,8 @@ class Simulator:
         Environments at their horizon stay as they are.
 
         Args:
-            shares: Requested shares, (B, N) or (N,) for a single environment [GPU].
+            shares: Requested shares, (B, N) or (N,) for a single environment [GPU]; or whole
+                requests with the size and the nodes, (B, n_requests) or (n_requests,).
 
         Raises:
             ValueError: Another shape, or a share that is not a finite number.
@@ -140,7 +161,7 @@ class Simulator:
         requested = self._requested(shares)
         if self.graph:
             bad = kernel.step_batch_graph(
-                *self._graph_state(stepping=True), self._events, requested, self.shares
+                *self._graph_state(), self._events, requested, self.shares
             )
         else:
             bad = kernel.step_batch_independent(
@@ -151,12 +172,12 @@ class Simulator:
         self._refuse(bad, requested, "environment")
 
     def step_flat(self, shares: ArrayLike) -> NDArray[np.float32]:
-        """Step like `step` and return the flat observations, shape (B, N · N_FEATURES)."""
+        """Step like `step` and return the flat observations, shape (B, N · features)."""
         if self.graph:
             self.step(shares)
             return self.flat(self.observe())
         requested = self._requested(shares)
-        flat = np.empty((self.batch, self.scenario.n_agents * N_FEATURES), np.float32)
+        flat = np.empty((self.batch, self._width), np.float32)
         bad = kernel.step_flat_independent(
             *self._independent_state(),
             requested,
@@ -173,16 +194,17 @@ class Simulator:
         """Play environment 0 through a schedule in one compiled call.
 
         Args:
-            schedule: Requested shares, shape (K, N) [GPU].
+            schedule: Requested shares, shape (K, N) [GPU], or whole requests, (K, n_requests).
 
         Returns:
             Records, shape (K, N), dtype `layout.RECORD`, and the environment after each interval,
             shape (K,), dtype `layout.ENVIRONMENT`.
         """
-        records = np.zeros(schedule.shape, layout.RECORD)
+        schedule = self._whole(schedule)
+        records = np.zeros((len(schedule), self.scenario.n_agents), layout.RECORD)
         history = np.zeros(len(schedule), layout.ENVIRONMENT)
         if self.graph:
-            state, events = self._graph_state(stepping=True), self._events
+            state, events = self._graph_state(), self._events
             bad = kernel.play_graph(*state, events, schedule, self.shares, records, history)
         else:
             bad = kernel.play_independent(
@@ -197,36 +219,32 @@ class Simulator:
 
     def observe(self) -> Observation:
         """Return what an allocator may see now, arrays of the shape (B, N); a fresh copy."""
-        raw = np.empty((self.batch, self.scenario.n_agents, N_RAW))
-        if self.graph:
-            kernel.observe_batch_graph(
-                self._constants, self.environments, self.agents, self._calls, self._routings, raw
-            )
-        else:
-            kernel.observe_batch_independent(
-                self._constants, self.environments, self.agents, self._calls, raw
-            )
+        raw = np.empty((self.batch, *self._raw.shape))
+        self._observe(slice(None), raw)
         return Observation(self.scenario, self.environments["decision"].copy(), raw)
 
     def observe_flat(self, b: int) -> NDArray[np.float32]:
-        """Return environment `b`'s flat observation, shape (N · N_FEATURES,)."""
-        one = slice(b, b + 1)
-        state = (self._constants, self.environments[one], self.agents[one], self._calls[one])
+        """Return environment `b`'s flat observation, shape (N · features,)."""
         raw = self._raw[np.newaxis]
-        if self.graph:
-            kernel.observe_batch_graph(*state, self._routings, raw)
-        else:
-            kernel.observe_batch_independent(*state, raw)
-        out = np.empty((1, self.scenario.n_agents * N_FEATURES), np.float32)
+        self._observe(slice(b, b + 1), raw)
+        out = np.empty((1, self._width), np.float32)
         kernel.encode_batch(raw, self.encoding.scale, self.encoding.constants, out)
         flat: NDArray[np.float32] = out[0]
         return flat
 
     def flat(self, observation: Observation) -> NDArray[np.float32]:
-        """Encode an observation of the batch, shape (B, N · N_FEATURES), in compiled code."""
-        out = np.empty((self.batch, self.scenario.n_agents * N_FEATURES), np.float32)
+        """Encode an observation of the batch, shape (B, N · features), in compiled code."""
+        out = np.empty((self.batch, self._width), np.float32)
         kernel.encode_batch(observation.raw, self.encoding.scale, self.encoding.constants, out)
         return out
+
+    def _observe(self, some: slice, raw: Floats) -> None:
+        batch = (self.environments[some], self.agents[some], self._nodes[some], self._calls[some])
+        if self.graph:
+            routings = self._routings
+            kernel.observe_batch_graph(self._system, self._constants, *batch, routings, raw)
+        else:
+            kernel.observe_batch_independent(self._system, self._constants, *batch, raw)
 
     def record(self, out: NDArray[Any]) -> None:
         """Copy what is kept of environment 0's last interval, shape (N,), `layout.RECORD`."""
@@ -271,14 +289,24 @@ class Simulator:
         if self.batch > 1 and not np.isfinite(requested).all():  # before any of them moves
             bad = int(np.argmin(np.isfinite(requested).all(axis=-1)))
             self._refuse(bad, requested, "environment")
-        if requested.shape == self.shares.shape:
-            return np.ascontiguousarray(requested)
-        if self.batch == 1 and requested.shape == self.shares.shape[1:]:
-            return np.ascontiguousarray(requested)[np.newaxis]
+        if self.batch == 1 and requested.ndim == 1:
+            requested = requested[np.newaxis]
+        if requested.ndim == 2 and len(requested) == self.batch:
+            n, whole = self.scenario.n_agents, self.scenario.n_requests
+            if requested.shape[1] in (n, whole):
+                return self._whole(requested)
         raise ValueError(
             f"shares must have the shape (environments, agents) = {self.shares.shape}, "
-            f"got {requested.shape}"
+            f"got {np.shape(shares)}"
         )
+
+    def _whole(self, requested: Floats) -> Floats:
+        """Complete shares, shape (..., N), to requests in which size and nodes follow them."""
+        missing = self.scenario.n_requests - requested.shape[1]
+        if missing:
+            follow = np.full((len(requested), missing), -1.0)
+            requested = np.concatenate([requested, follow], axis=1)
+        return np.ascontiguousarray(requested)
 
     @staticmethod
     def _refuse(bad: int, shares: Floats, where: str) -> None:
@@ -312,17 +340,18 @@ class Simulator:
                 f"got {tape.routing.shape}"
             )
 
-    def _independent_state(self) -> list[Any]:
-        head = [self._system, self._constants, *self._partitions, self.environments, self.agents]
-        return [*head, self._calls, self._slots]
+    def _opening(self) -> list[Any]:
+        head = [self._system, self._constants, self._cuts, self._machines]
+        pool = [self._nodes, self._units, self._changes]
+        return [*head, self.environments, self.agents, *pool]
 
-    def _graph_state(self, stepping: bool = False) -> list[Any]:
-        head = [self._system, self._constants, self.environments, self.agents, self._calls]
-        tasks = (self._slots, self._tasks, self._task_calls)
-        if not stepping:
-            return [*head, *tasks, self._roots, self._delayed]
-        head = [*head[:2], *self._partitions, *head[2:]]
-        return [*head, *tasks, self._successors, self._roots, self._delayed, self._order]
+    def _independent_state(self) -> list[Any]:
+        head = [self._system, self._constants, self._cuts, self.environments, self.agents]
+        return [*head, self._nodes, self._units, self._changes, self._calls, self._slots]
+
+    def _graph_state(self) -> list[Any]:
+        tasks = [self._tasks, self._task_calls, self._successors]
+        return [*self._independent_state(), *tasks, self._roots, self._delayed, self._order]
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
         """Make room for larger tapes, a quarter more than asked, keeping what is loaded."""
@@ -358,8 +387,6 @@ def _system(scenario: Scenario, horizon_charge: bool) -> NDArray[Any]:
     system = np.zeros(1, layout.SYSTEM)
     for name in ("gpus", "share_quantum", "interval_s", "horizon_s", "reconfigure_s"):
         system[name] = getattr(scenario, name)
-    memory = scenario.pool_memory_mb
-    system["pool_memory_mb"] = math.inf if memory is None else memory
     system["reference_rate"] = scenario.reference_rate
     system["reference_latency_s"] = scenario.reference_latency_s
     for name in ("latency", "cost", "idle"):
@@ -370,12 +397,49 @@ def _system(scenario: Scenario, horizon_charge: bool) -> NDArray[Any]:
     system["horizon_charge"] = horizon_charge
     system["mig"] = scenario.partition is not None
     system["mig_speed"] = scenario.partitions.speed
+    system["cross_node_s"] = scenario.cross_node_s
+    system["limited"] = np.isfinite(_machines(scenario)["memory_mb"]).any()
+    columns = raw_columns(scenario)
+    system["columns"] = [columns.index(c) if c in columns else -1 for c in EXTRA_COLUMNS]
+    if scenario.elastic is not None:
+        system["elastic"] = 1
+        for name in ("unit_gpus", "min_gpus", "provision_s"):
+            system[name] = getattr(scenario.elastic, name)
     return system
+
+
+def _machines(scenario: Scenario) -> NDArray[Any]:
+    """Return the nodes as an episode begins; a pool without nodes is one."""
+    machines = np.zeros(scenario.n_nodes, layout.NODE)
+    memory: list[float | None] = [scenario.pool_memory_mb]
+    machines["gpus"], machines["speed"], machines["value"] = scenario.gpus, 1.0, 1.0
+    if scenario.nodes:
+        machines["gpus"] = [node.gpus for node in scenario.nodes]
+        machines["speed"] = [node.speed for node in scenario.nodes]
+        price = scenario.price_per_gpu_hour
+        machines["value"] = [node.price / price for node in scenario.nodes]
+        memory = [node.memory_mb for node in scenario.nodes]
+    machines["whole"] = machines["gpus"]
+    machines["memory_mb"] = [math.inf if m is None else m for m in memory]
+    return machines
+
+
+def _most_units(scenario: Scenario) -> int:
+    if scenario.elastic is None:
+        return 1
+    return round(scenario.gpus / scenario.elastic.unit_gpus)
+
+
+def _servers(scenario: Scenario) -> NDArray[np.int64]:
+    """Slots of each agent: a batched one has as many for prefill as for decoding."""
+    batched = np.array(scenario.services) == "batched"
+    return np.asarray(scenario.concurrency * np.where(batched, 2, 1))
 
 
 def _agent_constants(scenario: Scenario) -> NDArray[Any]:
     constants = np.zeros(scenario.n_agents, layout.AGENT_CONSTANTS)
-    for name in layout.AGENT_CONSTANTS.names[:-1]:  # type: ignore[index]
+    for name in layout.AGENT_CONSTANTS.names[:-2]:  # type: ignore[index]
         constants[name] = getattr(scenario, name)
-    constants["first_server"][1:] = np.cumsum(scenario.concurrency)[:-1]
+    constants["batched"] = np.array(scenario.services) == "batched"
+    constants["first_server"][1:] = np.cumsum(_servers(scenario))[:-1]
     return constants

@@ -95,8 +95,9 @@ class Scenario:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "agents", _checked_agents(self.agents))
-        object.__setattr__(self, "nodes", tuple(checks.listing("nodes", self.nodes)))
-        object.__setattr__(self, "faults", tuple(checks.listing("faults", self.faults)))
+        for name in ("nodes", "faults"):
+            checks.listing(name, getattr(self, name))
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         self._take_over_nodes()
         checks.number("gpus", self.gpus, above=0)
         if self.share_quantum is None:
@@ -183,9 +184,17 @@ class Scenario:
 
     @property
     def n_requests(self) -> int:
-        """Entries of a request: N shares, the size of an elastic pool, N nodes (docs/platform.md)."""
+        """Entries of a request: N shares, an elastic pool's size, N nodes (docs/platform.md)."""
         moves = self.n_agents if self.n_nodes > 1 else 0
         return self.n_agents + (self.elastic is not None) + moves
+
+    @cached_property
+    def observed(self) -> frozenset[str]:
+        """Extra columns of the observation, of what can change in this scenario."""
+        found = {name for fault in self.faults for name in fault.observed}
+        found |= {"available", "ordered"} if self.elastic is not None else set()
+        found |= {"available", "node"} if self.n_nodes > 1 else set()
+        return frozenset(found)
 
     @cached_property
     def home(self) -> IntVector:
@@ -266,6 +275,21 @@ class Scenario:
     def concurrency(self) -> IntVector:
         """Calls in service at once (c) per agent, shape (N,)."""
         return _frozen(np.array([agent.concurrency for agent in self.agents], dtype=np.int64))
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """How each agent serves: `"fcfs"` or `"batched"`."""
+        return tuple(agent.service for agent in self.agents)
+
+    @cached_property
+    def half_batch(self) -> Vector:
+        """Batch at which decoding reaches half of its unlimited speed (h) per agent, shape (N,)."""
+        return self._per_agent("half_batch")
+
+    @cached_property
+    def prefill(self) -> Vector:
+        """Part of each call's work that is prefill per agent, shape (N,)."""
+        return self._per_agent("prefill")
 
     @cached_property
     def queue_limit(self) -> IntVector:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..baselines import make_allocator
+from ..envs.agent import Agent
 from ..envs.env import SliceEnv
 from ..envs.kernel.observe import RAW_COLUMNS
 from ..envs.observation import Observation
-from ..envs.spec import Agent, Scenario
+from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
 from . import bench_cases as cases
 from . import paper

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.agent import Agent
 from ..envs.loading import load_scenario, parse_scenario
 from ..envs.simulator import Simulator
-from ..envs.spec import Agent, Scenario
+from ..envs.spec import Scenario
 from ..envs.tape import Tape
 
 Floats = NDArray[np.float64]

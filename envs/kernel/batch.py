@@ -21,15 +21,50 @@ def near_cursors(agents, calls):
 
 
 @compiled_in_place
-def open_batch_independent(system, constants, environments, agents, calls, first, last):
+def open_batch_independent(
+    system,
+    constants,
+    cuts,
+    machines,
+    environments,
+    agents,
+    nodes,
+    units,
+    changes,
+    calls,
+    first,
+    last,
+):
     """Play the releases at time 0 of environments first..last-1."""
     for b in range(first, last):
-        open_independent(system[0], constants, environments[b], agents[b], calls[b])
+        open_independent(
+            system[0],
+            constants,
+            cuts,
+            machines,
+            environments[b],
+            agents[b],
+            nodes[b],
+            units[b],
+            changes[b],
+            calls[b],
+        )
 
 
 @compiled_in_place
 def step_batch_independent(
-    system, constants, vectors, starts, environments, agents, calls, slots, requested, shares
+    system,
+    constants,
+    cuts,
+    environments,
+    agents,
+    nodes,
+    units,
+    changes,
+    calls,
+    slots,
+    requested,
+    shares,
 ):
     """Step every environment of the batch; return the first with a share that is no number, or -1.
 
@@ -41,10 +76,12 @@ def step_batch_independent(
         valid = step_independent(
             system[0],
             constants,
-            vectors,
-            starts,
+            cuts,
             environments[b],
             agents[b],
+            nodes[b],
+            units[b],
+            changes[b],
             calls[b],
             slots[b],
             requested[b],
@@ -59,10 +96,12 @@ def step_batch_independent(
 def step_flat_independent(
     system,
     constants,
-    vectors,
-    starts,
+    cuts,
     environments,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     slots,
     requested,
@@ -81,10 +120,12 @@ def step_flat_independent(
             valid = step_independent(
                 system[0],
                 constants,
-                vectors,
-                starts,
+                cuts,
                 environment,
                 agents[b],
+                nodes[b],
+                units[b],
+                changes[b],
                 calls[b],
                 slots[b],
                 requested[b],
@@ -92,7 +133,7 @@ def step_flat_independent(
             )
             if not valid:
                 return b
-        observe_independent(constants, environment, agents[b], calls[b], raw)
+        observe_independent(system[0], constants, environment, agents[b], nodes[b], calls[b], raw)
         encode(raw, scale, scaled_constants, flat[b])
     return -1
 
@@ -101,10 +142,12 @@ def step_flat_independent(
 def play_independent(
     system,
     constants,
-    vectors,
-    starts,
+    cuts,
     environments,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     slots,
     schedule,
@@ -121,10 +164,12 @@ def play_independent(
         valid = step_independent(
             system[0],
             constants,
-            vectors,
-            starts,
+            cuts,
             environments[0],
             agents[0],
+            nodes[0],
+            units[0],
+            changes[0],
             calls[0],
             slots[0],
             schedule[k],
@@ -141,8 +186,13 @@ def play_independent(
 def open_batch_graph(
     system,
     constants,
+    cuts,
+    machines,
     environments,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     slots,
     tasks,
@@ -157,8 +207,13 @@ def open_batch_graph(
         open_graph(
             system[0],
             constants,
+            cuts,
+            machines,
             environments[b],
             agents[b],
+            nodes[b],
+            units[b],
+            changes[b],
             calls[b],
             tasks[b],
             task_calls[b],
@@ -172,10 +227,12 @@ def open_batch_graph(
 def step_batch_graph(
     system,
     constants,
-    vectors,
-    starts,
+    cuts,
     environments,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     slots,
     tasks,
@@ -198,10 +255,12 @@ def step_batch_graph(
         valid = step_graph(
             system[0],
             constants,
-            vectors,
-            starts,
+            cuts,
             environments[b],
             agents[b],
+            nodes[b],
+            units[b],
+            changes[b],
             calls[b],
             tasks[b],
             task_calls[b],
@@ -223,10 +282,12 @@ def step_batch_graph(
 def play_graph(
     system,
     constants,
-    vectors,
-    starts,
+    cuts,
     environments,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     slots,
     tasks,
@@ -250,10 +311,12 @@ def play_graph(
         valid = step_graph(
             system[0],
             constants,
-            vectors,
-            starts,
+            cuts,
             environments[0],
             agents[0],
+            nodes[0],
+            units[0],
+            changes[0],
             calls[0],
             tasks[0],
             task_calls[0],
@@ -274,17 +337,21 @@ def play_graph(
 
 
 @compiled_in_place
-def observe_batch_independent(constants, environments, agents, calls, raw):
-    """Write the raw observations of the batch, shape (B, N, N_RAW)."""
+def observe_batch_independent(system, constants, environments, agents, nodes, calls, raw):
+    """Write the raw observations of the batch, shape (B, N, columns)."""
     for b in range(len(environments)):
-        observe_independent(constants, environments[b], agents[b], calls[b], raw[b])
+        observe_independent(
+            system[0], constants, environments[b], agents[b], nodes[b], calls[b], raw[b]
+        )
 
 
 @compiled_in_place
-def observe_batch_graph(constants, environments, agents, calls, routings, raw):
-    """Write the raw observations of the batch, shape (B, N, N_RAW)."""
+def observe_batch_graph(system, constants, environments, agents, nodes, calls, routings, raw):
+    """Write the raw observations of the batch, shape (B, N, columns)."""
     for b in range(len(environments)):
-        observe_graph(constants, environments[b], agents[b], calls[b], routings, raw[b])
+        observe_graph(
+            system[0], constants, environments[b], agents[b], nodes[b], calls[b], routings, raw[b]
+        )
 
 
 @compiled_in_place

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .batched import NOTHING_DUE, PREFILL_ENDED, admit_call, next_end, play_end, work_in_flight
 from .compile import compiled_in_place
 from .heaps import clear_events, first_event, pop_delayed, push_delayed, set_event
 from .layout import (
@@ -25,6 +26,7 @@ from .layout import (
     WAITING,
 )
 from .lifecycle import decide, make_feasible, partition
+from .pool import decide_pool, open_pool, renew_pool
 from .service import (
     begin_interval,
     charge_horizon,
@@ -38,9 +40,24 @@ from .service import (
 
 @compiled_in_place
 def open_graph(
-    system, constants, environment, agents, calls, tasks, task_calls, roots, delayed, slots
+    system,
+    constants,
+    cuts,
+    machines,
+    environment,
+    agents,
+    nodes,
+    units,
+    changes,
+    calls,
+    tasks,
+    task_calls,
+    roots,
+    delayed,
+    slots,
 ):
-    """Play the releases at time 0, which the first decision sees."""
+    """Set up the pool and play the releases at time 0, which the first decision sees."""
+    open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes)
     while _next_release(environment, calls, roots, delayed) <= 0.0:
         call = _take_release(environment, agents, calls, roots, delayed)
         _release(constants, agents, calls, tasks, task_calls, slots, call, 0.0, 0.0)
@@ -51,10 +68,12 @@ def open_graph(
 def step_graph(
     system,
     constants,
-    vectors,
-    starts,
+    cuts,
     environment,
     agents,
+    nodes,
+    units,
+    changes,
     calls,
     tasks,
     task_calls,
@@ -67,16 +86,17 @@ def step_graph(
     requested,
     shares,
 ):
-    """Play one decision interval of one environment; return False on a share that is no number."""
-    if not make_feasible(requested, system.gpus, system.share_quantum, shares):
-        return False
-    if system.mig:
-        partition(agents, vectors, starts, shares)
+    """Play one decision interval of one environment; return False on what is no number."""
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    environment.churn = decide(system, constants, agents, shares, t0, t1)
-    begin_interval(system, constants, agents, slots, t0, t1)
+    if not decide_pool(system, constants, environment, agents, nodes, units, requested, t0):
+        return False
+    make_feasible(system, agents, nodes, requested, shares)
+    if system.mig:
+        partition(cuts, environment.blocked, agents, shares)
+    environment.churn = decide(system, constants, agents, nodes, shares, t0, t1)
+    begin_interval(system, constants, agents, nodes, slots, t0, t1)
     clear_events(events)
     for i in range(len(agents)):
         if agents[i].active_from == t0:
@@ -90,7 +110,18 @@ def step_graph(
         if events[1] == now:
             i = first_event(events)
             _play_agent(
-                constants, environment, agents, calls, tasks, successors, delayed, slots, i, now, t1
+                system,
+                constants,
+                environment,
+                agents,
+                calls,
+                tasks,
+                successors,
+                delayed,
+                slots,
+                i,
+                now,
+                t1,
             )
             _set_next(constants[i], agents[i], slots, events, i, now)
             continue
@@ -101,7 +132,8 @@ def step_graph(
             i = _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1)
             _set_next(constants[i], agents[i], slots, events, i, now)
             release_at = _next_release(environment, calls, roots, delayed)
-    finish_interval(system, constants, environment, agents, t0, t1)
+    finish_interval(system, constants, environment, agents, nodes, t0, t1)
+    renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, t1)
     if last and system.horizon_charge:
         _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1)
     return True
@@ -114,6 +146,8 @@ def _set_next(constants, agent, slots, events, i, now):
     if agent.rate > 0.0:
         if agent.active_from > now:
             time = agent.active_from
+        elif constants.batched:
+            time = next_end(constants, agent, slots)
         elif agent.in_service > 0:
             time = slots[constants.first_server].finish
     set_event(events, i, time)
@@ -121,14 +155,23 @@ def _set_next(constants, agent, slots, events, i, now):
 
 @compiled_in_place
 def _play_agent(
-    constants, environment, agents, calls, tasks, successors, delayed, slots, i, now, t1
+    system, constants, environment, agents, calls, tasks, successors, delayed, slots, i, now, t1
 ):
     """Play an agent's events at `now`: calls that complete, or the opening of its window."""
     base = constants[i].first_server
-    while agents[i].in_service > 0 and slots[base].finish == now:
-        call = complete_first(agents[i], calls, slots, base, t1)
+    while agents[i].in_service > 0:
+        if constants[i].batched:
+            call = play_end(constants[i], agents[i], calls, slots, now, t1)
+            if call == NOTHING_DUE:
+                break
+            if call == PREFILL_ENDED:
+                continue
+        elif slots[base].finish == now:
+            call = complete_first(agents[i], calls, slots, base, t1)
+        else:
+            break
         calls[call].state = COMPLETED
-        _advance_task(environment, agents, calls, tasks, successors, delayed, call, now, t1)
+        _advance_task(system, environment, agents, calls, tasks, successors, delayed, call, now, t1)
         if now < t1:
             _start_waiting(constants[i], agents[i], calls, slots, now, t1)
     if now < t1:
@@ -142,7 +185,15 @@ def _start_waiting(constants, agent, calls, slots, now, t1):
         call = first_waiting(agent, calls)
         agent.queue_head = calls[call].next_waiting
         agent.waiting -= 1
-        calls[call].state = IN_SERVICE
+        _start(constants, agent, calls, slots, call, now, t1)
+
+
+@compiled_in_place
+def _start(constants, agent, calls, slots, call, now, t1):
+    calls[call].state = IN_SERVICE
+    if constants.batched:
+        admit_call(constants, agent, calls, slots, call, now, t1)
+    else:
         start_call(agent, calls, slots, constants.first_server, call, now, t1)
 
 
@@ -157,7 +208,7 @@ def first_waiting(agent, calls):
 
 
 @compiled_in_place
-def _advance_task(environment, agents, calls, tasks, successors, delayed, call, now, t1):
+def _advance_task(system, environment, agents, calls, tasks, successors, delayed, call, now, t1):
     """Close the task of a completed call, or schedule the calls that waited for it."""
     task = tasks[calls[call].task]
     if task.state == TASK_REJECTED:
@@ -175,6 +226,9 @@ def _advance_task(environment, agents, calls, tasks, successors, delayed, call, 
             calls[after].state = SCHEDULED
             agents[calls[after].agent].scheduled += 1
             due = now + calls[after].release
+            if agents[calls[after].agent].node != agents[calls[call].agent].node:
+                due += system.cross_node_s
+                environment.crossings += 1
             push_delayed(delayed, environment.n_delayed, due, after)
             environment.n_delayed += 1
 
@@ -222,8 +276,7 @@ def _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1):
     agent.arrivals += 1
     _open_task(agents, tasks, calls[call].task, now, t1)
     if now < t1 and agent.active_from <= now and agent.in_service < constants[i].concurrency:
-        calls[call].state = IN_SERVICE
-        start_call(agent, calls, slots, constants[i].first_server, call, now, t1)
+        _start(constants[i], agent, calls, slots, call, now, t1)
     elif limit >= 0 and agent.waiting >= limit:
         _reject(agents, calls, tasks, task_calls, call)
     else:
@@ -277,6 +330,9 @@ def _charge(system, constants, environment, agents, calls, tasks, order, slots, 
             open_task = task in (TASK_OPEN, TASK_REJECTED)
             if open_task and state != COMPLETED and state != IN_SERVICE:
                 left += calls[call].work
-        in_service = work_in_service(agents[i], slots, constants[i].first_server, t1)
+        if constants[i].batched:
+            in_service = work_in_flight(constants[i], agents[i], calls, slots)
+        else:
+            in_service = work_in_service(agents[i], slots, constants[i].first_server, t1)
         agents[i].work_left = left + in_service
     charge_horizon(system, constants, environment, agents, t0, t1)

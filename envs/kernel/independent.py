@@ -9,6 +9,7 @@ from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot, replace_slot
 from .layout import REJECTED_MARK
 from .lifecycle import decide, make_feasible, partition
+from .pool import decide_pool, open_pool, renew_pool
 from .service import (
     begin_interval,
     charge_horizon,
@@ -19,8 +20,11 @@ from .service import (
 
 
 @compiled_in_place
-def open_independent(system, constants, environment, agents, calls):
-    """Play the releases at time 0, which the first decision sees."""
+def open_independent(
+    system, constants, cuts, machines, environment, agents, nodes, units, changes, calls
+):
+    """Set up the pool and play the releases at time 0, which the first decision sees."""
+    open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes)
     for i in range(len(agents)):
         agent = agents[i]
         while agent.next_arrival < agent.last_call and calls[agent.next_arrival].release <= 0.0:
@@ -30,21 +34,34 @@ def open_independent(system, constants, environment, agents, calls):
 
 @compiled_in_place
 def step_independent(
-    system, constants, vectors, starts, environment, agents, calls, slots, requested, shares
+    system,
+    constants,
+    cuts,
+    environment,
+    agents,
+    nodes,
+    units,
+    changes,
+    calls,
+    slots,
+    requested,
+    shares,
 ):
-    """Play one decision interval of one environment; return False on a share that is no number."""
-    if not make_feasible(requested, system.gpus, system.share_quantum, shares):
-        return False
-    if system.mig:
-        partition(agents, vectors, starts, shares)
+    """Play one decision interval of one environment; return False on what is no number."""
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    environment.churn = decide(system, constants, agents, shares, t0, t1)
-    begin_interval(system, constants, agents, slots, t0, t1)
+    if not decide_pool(system, constants, environment, agents, nodes, units, requested, t0):
+        return False
+    make_feasible(system, agents, nodes, requested, shares)
+    if system.mig:
+        partition(cuts, environment.blocked, agents, shares)
+    environment.churn = decide(system, constants, agents, nodes, shares, t0, t1)
+    begin_interval(system, constants, agents, nodes, slots, t0, t1)
     for i in range(len(agents)):
         _serve_agent(constants[i], agents[i], calls, slots, t1, last)
-    finish_interval(system, constants, environment, agents, t0, t1)
+    finish_interval(system, constants, environment, agents, nodes, t0, t1)
+    renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, t1)
     if last and system.horizon_charge:
         _charge(system, constants, environment, agents, calls, slots, t0, t1)
     return True

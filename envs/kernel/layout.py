@@ -6,7 +6,10 @@ the start of the episode, shares in GPUs, work in units of mean calls.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 COLD, AWAITING_MEMORY, LOADING, WARM = 0, 1, 2, 3
 STATUS_NAMES = ("cold", "awaiting memory", "loading", "warm")
@@ -27,7 +30,6 @@ SYSTEM = np.dtype(
         ("interval_s", "f8"),
         ("horizon_s", "f8"),
         ("reconfigure_s", "f8"),
-        ("pool_memory_mb", "f8"),  # inf: no limit
         ("reference_rate", "f8"),
         ("reference_latency_s", "f8"),
         ("weight_latency", "f8"),
@@ -37,6 +39,13 @@ SYSTEM = np.dtype(
         ("long_gain", "f8"),
         ("n_intervals", "i8"),
         ("horizon_charge", "i8"),
+        ("unit_gpus", "f8"),  # an elastic pool is rented in units of so many GPUs
+        ("min_gpus", "f8"),
+        ("provision_s", "f8"),
+        ("cross_node_s", "f8"),
+        ("elastic", "i8"),
+        ("limited", "i8"),  # whether some node's memory is limited
+        ("columns", "i8", (4,)),  # places of EXTRA_COLUMNS in a raw observation; -1: not observed
         ("mig", "i8"),  # whether shares are slices of one GPU
         ("mig_speed", "f8", (8,)),  # speed over the whole GPU's, by compute slices
     ],
@@ -55,7 +64,38 @@ AGENT_CONSTANTS = np.dtype(
         ("concurrency", "i8"),
         ("reconfigure_s", "f8"),
         ("queue_limit", "i8"),  # -1: none
-        ("first_server", "i8"),  # its servers are slots[b, first_server:first_server + concurrency]
+        ("home", "i8"),  # node that it begins on
+        ("half_batch", "f8"),
+        ("prefill", "f8"),
+        ("batched", "i8"),
+        # Its servers are slots[b, first_server:first_server + concurrency]; where it is batched
+        # these are the calls that decode, and as many further slots hold those in prefill.
+        ("first_server", "i8"),
+    ],
+    align=True,
+)
+
+
+class Cuts(NamedTuple):
+    """How a GPU can be partitioned among N agents; empty where shares are divisible."""
+
+    vectors: NDArray[np.int32]  # (V, N + 2): slices, then first row and end in the next two
+    starts: NDArray[np.int32]  # (P, N): memory slice at which each instance starts, -1 without one
+    covered: NDArray[np.int64]  # (P,): bit mask of the memory slices that a placement covers
+    widths: NDArray[np.int64]  # (N, 8): memory slices of an agent's instance by compute slices
+
+
+# State of a node, and its constants, shape (B, M).
+NODE = np.dtype(
+    [
+        ("gpus", "f8"),  # ready GPUs, lost ones included
+        ("lost", "f8"),
+        ("whole", "f8"),  # constant: its GPUs when all are ready
+        ("speed", "f8"),  # constant
+        ("value", "f8"),  # constant: price of its GPUs over the pool's mean price
+        ("memory_mb", "f8"),  # constant: inf without a limit
+        ("wanted", "f8"),  # scratch: sum of the shares asked for on it
+        ("used_mb", "f8"),  # scratch: memory of the models on it
     ],
     align=True,
 )
@@ -69,12 +109,18 @@ ENVIRONMENT = np.dtype(
         ("idle_term", "f8"),
         ("reward", "f8"),
         ("churn", "f8"),  # Σ|Δg| of this decision [GPU]
+        ("rented", "f8"),  # GPUs of an elastic pool that the last interval is billed for
         ("decision", "i8"),
         ("done", "i8"),
         ("next_root", "i8"),
         ("n_roots", "i8"),
         ("n_delayed", "i8"),
         ("routing", "i8"),  # matrix of routing probabilities that its tape names; -1: none
+        ("n_units", "i8"),  # units of an elastic pool that are rented, ready or on order
+        ("next_change", "i8"),
+        ("n_changes", "i8"),
+        ("blocked", "i8"),  # bit mask of the memory slices that are lost
+        ("crossings", "i8"),  # calls of the episode that followed one on another node
     ],
     align=True,
 )
@@ -101,6 +147,12 @@ AGENT = np.dtype(
         ("billed", "f8"),  # † [GPU·s]
         ("busy", "f8"),  # † [GPU·s]
         ("work_left", "f8"),  # at the horizon, of tasks that are left open
+        ("health", "f8"),  # factor on its rate
+        ("load_factor", "f8"),  # factor on the time of a load
+        ("clock_prefill", "f8"),  # batched: work that a call in prefill has done since it was empty
+        ("clock_decode", "f8"),  # batched: the same of a call that decodes
+        ("clock_at", "f8"),  # batched: until when the two have run
+        ("served", "f8"),  # † batched: work done
         ("status", "i4"),
         ("waiting", "i4"),
         ("in_service", "i4"),
@@ -121,6 +173,8 @@ AGENT = np.dtype(
         ("start", "i4"),  # memory slice at which the instance starts; -1 without one
         ("recut", "i4"),  # whether the last decision moved an instance of unchanged size
         ("scheduled", "i4"),  # calls whose predecessors are done and whose delay runs
+        ("node", "i4"),
+        ("prefilling", "i4"),  # batched: calls in service that are in prefill
     ],
     align=True,
 )
@@ -138,6 +192,7 @@ RECORD = np.dtype(
         ("completions", "i4"),
         ("rejections", "i4"),
         ("status", "i4"),
+        ("node", "i4"),
     ],
     align=True,
 )
@@ -176,7 +231,9 @@ TASK = np.dtype(
 SLOT = np.dtype([("finish", "f8"), ("call", "i8")], align=True)
 
 # What a decision finds changed, shape (B, F), by decision: drawn with the tape.
-CHANGE = np.dtype([("decision", "i8"), ("what", "i4"), ("target", "i4"), ("value", "f8")], align=True)
+CHANGE = np.dtype(
+    [("decision", "i8"), ("what", "i4"), ("target", "i4"), ("value", "f8")], align=True
+)
 # `what` of a change, what its target is, and what its value is.
 LOST = 0  # node: GPUs that are gone from now on
 BLOCKED = 1  # nothing: bit mask of the memory slices that are gone from now on

@@ -6,61 +6,59 @@ are: when the model is in memory (and billed), and from when on its calls are se
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from .compile import compiled_in_place
 from .layout import AWAITING_MEMORY, COLD, LOADING, WARM
+from .pool import available, count_memory, memory_limit
 
 
 @compiled_in_place
-def make_feasible(requested, gpus, quantum, out):
+def make_feasible(system, agents, nodes, requested, out):
     """Write the feasible shares of one environment to `out`; the only clipping there is.
 
-    Negative shares become 0, shares under the quantum become 0, and if the rest sums to more than
-    the pool all are scaled to it.
-
-    Returns:
-        Whether every requested share is a finite number.
+    Negative shares become 0, shares under the quantum become 0, and where those on a node sum to
+    more than what it has all of them are scaled to it.
     """
-    total = 0.0
-    for i in range(len(requested)):
+    for m in range(len(nodes)):
+        nodes[m].wanted = 0.0
+    for i in range(len(agents)):
         share = requested[i]
-        if not math.isfinite(share):
-            return False
-        if share < quantum or share < 0.0:
+        if share < system.share_quantum or share < 0.0:
             share = 0.0
         out[i] = share
-        total += share
-    if total > gpus:
-        scale = gpus / total
-        for i in range(len(requested)):
-            out[i] *= scale
-    return True
+        nodes[agents[i].node].wanted += share
+    for m in range(len(nodes)):
+        room = available(nodes[m])
+        if nodes[m].wanted > room:
+            scale = room / nodes[m].wanted
+            for i in range(len(agents)):
+                if agents[i].node == m:
+                    out[i] *= scale
 
 
 @compiled_in_place
-def partition(agents, vectors, starts, shares):
+def partition(cuts, blocked, agents, shares):
     """Replace feasible shares by the nearest partition that can be cut, and place it.
 
     The slices minimise Σ|slices - 7·share|, ties lexicographic; among their placements the one
-    that moves the fewest instances of unchanged size is taken, ties again lexicographic.
+    that moves the fewest instances of unchanged size is taken, ties again lexicographic. None
+    covers a memory slice in the bit mask `blocked`.
     """
-    n = len(agents)
+    vectors, starts, n = cuts.vectors, cuts.starts, len(agents)
     best, nearest = 0, np.inf
     for v in range(len(vectors)):
         distance = 0.0
         for i in range(n):
             distance += abs(vectors[v, i] - 7.0 * shares[i])
-        if distance < nearest:
+        if distance < nearest and _can_be_cut(cuts, blocked, v):
             best, nearest = v, distance
     row, fewest = -1, n + 1
     for p in range(vectors[best, n], vectors[best, n + 1]):
         moved = 0
         for i in range(n):
             moved += agents[i].slices == vectors[best, i] and agents[i].start != starts[p, i]
-        if moved < fewest:
+        if moved < fewest and not cuts.covered[p] & blocked:
             row, fewest = p, moved
     for i in range(n):
         agent, slices = agents[i], vectors[best, i]
@@ -71,20 +69,30 @@ def partition(agents, vectors, starts, shares):
 
 
 @compiled_in_place
-def decide(system, constants, agents, shares, t0, t1):
+def _can_be_cut(cuts, blocked, vector):
+    """Whether one of a vector's placements stays clear of the blocked slices."""
+    n = cuts.starts.shape[1]
+    for p in range(cuts.vectors[vector, n], cuts.vectors[vector, n + 1]):
+        if not cuts.covered[p] & blocked:
+            return True
+    return False
+
+
+@compiled_in_place
+def decide(system, constants, agents, nodes, shares, t0, t1):
     """Put feasible `shares` into force over [t0, t1) and run every lifecycle to t1.
 
     Returns:
         Σ|Δg| [GPU].
     """
     churn = 0.0
-    limited = system.pool_memory_mb < np.inf
+    limited = system.limited != 0
     for i in range(len(agents)):
         churn += abs(shares[i] - agents[i].share)
         _apply_share(system, constants[i], agents[i], shares[i], t0)
-    _admit(system, constants, agents, limited, t0, t0)
+    _admit(constants, agents, nodes, limited, t0)
     if limited:
-        _expire_and_admit(system, constants, agents, t0, t1)
+        _expire_and_admit(constants, agents, nodes, t1)
     for i in range(len(agents)):
         _run_to(agents[i], t0, t1)
     return churn
@@ -115,28 +123,27 @@ def _apply_share(system, constants, agent, share, t0):
 
 
 @compiled_in_place
-def _admit(system, constants, agents, limited, now, t0):
-    """Start loading, in agent order, every waiting model that fits into the pool's memory."""
-    used = 0.0
+def _admit(constants, agents, nodes, limited, now):
+    """Start loading, in agent order, every waiting model that fits into its node's memory."""
     if limited:
-        for i in range(len(agents)):
-            if agents[i].status == LOADING or agents[i].status == WARM:
-                used += constants[i].memory_mb
+        count_memory(constants, agents, nodes)
     for i in range(len(agents)):
         if agents[i].status != AWAITING_MEMORY:
             continue
-        if limited and used + constants[i].memory_mb > system.pool_memory_mb:
-            continue
-        used += constants[i].memory_mb
+        node = nodes[agents[i].node]
+        if limited:
+            if node.used_mb + constants[i].memory_mb > memory_limit(node):
+                continue
+            node.used_mb += constants[i].memory_mb
         agents[i].memory_from = now
-        agents[i].load_end = now + constants[i].cold_start_s
+        agents[i].load_end = now + constants[i].cold_start_s * agents[i].load_factor
         agents[i].status = LOADING
         if constants[i].cold_start_s > 0.0:
             agents[i].cold_starts += 1
 
 
 @compiled_in_place
-def _expire_and_admit(system, constants, agents, t0, t1):
+def _expire_and_admit(constants, agents, nodes, t1):
     """Play the keep-alives that end inside (t0, t1): their memory goes to waiting models."""
     while True:
         now = t1
@@ -149,14 +156,15 @@ def _expire_and_admit(system, constants, agents, t0, t1):
             if agents[i].keep_alive_end == now and agents[i].status == WARM:
                 agents[i].status = COLD
                 agents[i].memory_until = now
-        _admit(system, constants, agents, True, now, t0)
+        _admit(constants, agents, nodes, True, now)
 
 
 @compiled_in_place
 def _run_to(agent, t0, t1):
     """Play the rest of one lifecycle to t1, and find when service runs."""
     agent.active_from = np.inf
-    if agent.share > 0.0 and (agent.status == LOADING or agent.status == WARM):
+    in_memory = agent.status == LOADING or agent.status == WARM
+    if agent.share > 0.0 and agent.health > 0.0 and in_memory:
         ready = max(t0, agent.pause_end)
         if agent.status == LOADING:
             ready = max(ready, agent.load_end)

@@ -24,6 +24,12 @@ def reset_environment(environments, agents):
     environments[0].n_roots = 0
     environment.n_delayed = 0
     environment.routing = -1
+    environment.rented = 0.0
+    environment.n_units = 0
+    environment.next_change = 0
+    environments[0].n_changes = 0
+    environment.blocked = 0
+    environment.crossings = 0
     for i in range(len(agents)):
         agent = agents[i]
         agent.share = 0.0
@@ -60,6 +66,13 @@ def reset_environment(environments, agents):
         agent.start = -1
         agent.recut = 0
         agent.scheduled = 0
+        agent.health = 1.0
+        agent.load_factor = 1.0
+        agent.clock_prefill = 0.0
+        agent.clock_decode = 0.0
+        agent.clock_at = np.inf
+        agent.served = 0.0
+        agent.prefilling = 0
 
 
 @compiled_in_place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .compile import compiled_in_place
 from .graph import first_waiting
 from .layout import AWAITING_MEMORY, LOADING, REJECTED_MARK, WARM
+from .pool import available
 
 # Columns of the raw observation, one row an agent, in physical units. Those up to N_SQUASHED have
 # no upper bound; the others are bounded by a constant of the scenario.
@@ -29,6 +30,8 @@ RAW_COLUMNS = (
 )
 N_SQUASHED = 10
 N_RAW = len(RAW_COLUMNS)
+# Further columns, of scenarios in which they can change; bounded as well.
+EXTRA_COLUMNS = ("available", "ordered", "health", "node")
 
 
 @compiled_in_place
@@ -44,7 +47,7 @@ def _observe_agent(constants, agent, now, oldest_wait, upstream, row):
     if agent.status == LOADING:
         ready_in = agent.load_end - now
     elif agent.status != WARM:
-        ready_in = constants.cold_start_s
+        ready_in = constants.cold_start_s * agent.load_factor
     row[7] = ready_in
     idle = 0.0
     if agent.waiting + agent.in_service == 0:
@@ -64,8 +67,27 @@ def _observe_agent(constants, agent, now, oldest_wait, upstream, row):
 
 
 @compiled_in_place
-def observe_independent(constants, environment, agents, calls, raw):
-    """Write the raw observation of one environment, shape (N, N_RAW)."""
+def _observe_pool(system, environment, agents, nodes, raw):
+    """Write the extra columns that the scenario has."""
+    columns = system.columns
+    for i in range(len(agents)):
+        node = nodes[agents[i].node]
+        if columns[0] >= 0:
+            ready = available(node)
+            for slice_ in range(8):
+                ready -= 0.125 * (environment.blocked >> slice_ & 1)
+            raw[i, columns[0]] = max(0.0, ready)
+        if columns[1] >= 0:
+            raw[i, columns[1]] = environment.n_units * system.unit_gpus - node.gpus
+        if columns[2] >= 0:
+            raw[i, columns[2]] = agents[i].health
+        if columns[3] >= 0:
+            raw[i, columns[3]] = agents[i].node
+
+
+@compiled_in_place
+def observe_independent(system, constants, environment, agents, nodes, calls, raw):
+    """Write the raw observation of one environment, shape (N, N_RAW and extra columns)."""
     now = environment.time
     for i in range(len(agents)):
         agent = agents[i]
@@ -76,11 +98,13 @@ def observe_independent(constants, environment, agents, calls, raw):
                 call += 1
             oldest_wait = now - calls[call].release
         _observe_agent(constants[i], agent, now, oldest_wait, 0.0, raw[i])
+    if raw.shape[1] > N_RAW:
+        _observe_pool(system, environment, agents, nodes, raw)
 
 
 @compiled_in_place
-def observe_graph(constants, environment, agents, calls, routings, raw):
-    """Write the raw observation of one environment, shape (N, N_RAW).
+def observe_graph(system, constants, environment, agents, nodes, calls, routings, raw):
+    """Write the raw observation of one environment, shape (N, N_RAW and extra columns).
 
     Upstream calls are those whose predecessors are done and whose delay runs, known to come, and
     for each call in progress at agent i the `routing[i, j]` calls expected at agent j, by the
@@ -101,6 +125,8 @@ def observe_graph(constants, environment, agents, calls, routings, raw):
             if in_progress > 0:
                 for j in range(n):
                     raw[j, 9] += in_progress * routing[i, j]
+    if raw.shape[1] > N_RAW:
+        _observe_pool(system, environment, agents, nodes, raw)
 
 
 @compiled_in_place
@@ -108,18 +134,19 @@ def encode(raw, scale, constants, out):
     """Write one environment's flat observation: raw·scale, x/(1 + x) where x has no bound.
 
     Args:
-        raw: (N, N_RAW) float64.
-        scale: (N, N_RAW) float64.
+        raw: (N, columns) float64.
+        scale: (N, columns) float64.
         constants: (N, n_constants) float32, already scaled.
-        out: (N · (N_RAW + n_constants),) float32.
+        out: (N · (columns + n_constants),) float32.
     """
-    width = N_RAW + constants.shape[1]
+    n_raw = raw.shape[1]
+    width = n_raw + constants.shape[1]
     for i in range(len(raw)):
         at = i * width
         for f in range(N_SQUASHED):
             x = raw[i, f] * scale[i, f]
             out[at + f] = x / (1.0 + x)
-        for f in range(N_SQUASHED, N_RAW):
+        for f in range(N_SQUASHED, n_raw):
             out[at + f] = raw[i, f] * scale[i, f]
         for f in range(constants.shape[1]):
-            out[at + N_RAW + f] = constants[i, f]
+            out[at + n_raw + f] = constants[i, f]

@@ -6,12 +6,13 @@ and the general one add the same numbers in the same order.
 
 from __future__ import annotations
 
+from .batched import advance, begin_batched
 from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot
 
 
 @compiled_in_place
-def begin_interval(system, constants, agents, slots, t0, t1):
+def begin_interval(system, constants, agents, nodes, slots, t0, t1):
     """Clear the interval's sums and put the rates of the new shares into force."""
     for i in range(len(agents)):
         agent = agents[i]
@@ -27,8 +28,13 @@ def begin_interval(system, constants, agents, slots, t0, t1):
         rate = 0.0
         if agent.active_from < t1:
             gpus = system.mig_speed[agent.slices] if system.mig else agent.share
-            rate = constants[i].throughput * gpus / constants[i].concurrency
-        if rate != agent.rate or (rate > 0.0 and agent.active_from != t0):
+            rate = constants[i].throughput * gpus
+            if not constants[i].batched:
+                rate = rate / constants[i].concurrency
+            rate = rate * nodes[agent.node].speed * agent.health
+        if constants[i].batched:
+            begin_batched(agent, rate)
+        elif rate != agent.rate or (rate > 0.0 and agent.active_from != t0):
             _rebase(agent, slots, constants[i].first_server, rate, t0)
 
 
@@ -69,7 +75,7 @@ def complete_first(agent, calls, slots, base, t1):
 
 
 @compiled_in_place
-def finish_interval(system, constants, environment, agents, t0, t1):
+def finish_interval(system, constants, environment, agents, nodes, t0, t1):
     """Close the interval's books: areas, bill, reward terms and arrival rates."""
     length = t1 - t0
     holding = 0.0
@@ -84,15 +90,25 @@ def finish_interval(system, constants, environment, agents, t0, t1):
             in_use = max(agent.share, constants[i].footprint)
             agent.billed = (until - agent.memory_from) * in_use
         agent.busy = 0.0
-        if agent.rate > 0.0:
+        if agent.rate > 0.0 and constants[i].batched:
+            advance(constants[i], agent, t1)
+            agent.busy = min(agent.served / agent.rate, t1 - agent.active_from) * agent.share
+        elif agent.rate > 0.0:
             active = t1 - agent.active_from
             in_service = agent.in_service_before * active + agent.started - agent.completed
             served = in_service / constants[i].concurrency
             agent.busy = min(max(served, 0.0), active) * agent.share
+        value = nodes[agent.node].value
+        agent.billed *= value
+        agent.busy *= value
         holding += constants[i].weight * agent.area
         billed += agent.billed
         idle += agent.billed - agent.busy
     pool = system.gpus * length
+    if system.elastic:  # the pool's bill takes the place of the agents'
+        rented = environment.rented * length
+        idle += rented - billed
+        billed = rented
     environment.latency_term = (
         holding / length / (system.reference_rate * system.reference_latency_s)
     )
@@ -121,6 +137,7 @@ def record_interval(agents, records):
         record.completions = agent.completions
         record.rejections = agent.rejections
         record.status = agent.status
+        record.node = agent.node
 
 
 @compiled_in_place

@@ -1,0 +1,183 @@
+"""What the pool offers: units that are rented, nodes that agents are on, what is lost and back.
+
+All of it changes at decisions only, so that feasible shares hold for a whole interval.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .compile import compiled_in_place
+from .layout import (
+    BLOCKED,
+    COLD,
+    EVICTION,
+    HEALTH,
+    LOAD_FACTOR,
+    LOADING,
+    LOST,
+    WARM,
+)
+
+UNIT_TOLERANCE = 1e-9  # a size that exceeds whole units by less is float noise
+
+
+@compiled_in_place
+def open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes):
+    """Set up the pool as the first decision finds it."""
+    for m in range(len(nodes)):
+        nodes[m] = machines[m]
+    for i in range(len(agents)):
+        agents[i].node = constants[i].home
+    environment.n_units = 0
+    if system.elastic:
+        _resize(system, environment, units, system.min_gpus, -system.provision_s)
+        _make_ready(system, environment, nodes, units, 0.0)
+    apply_changes(system, constants, cuts, environment, agents, nodes, changes)
+
+
+@compiled_in_place
+def renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, now):
+    """Bring the pool to what the decision at `now` finds: ready units, then changes."""
+    if system.elastic:
+        _make_ready(system, environment, nodes, units, now)
+    apply_changes(system, constants, cuts, environment, agents, nodes, changes)
+
+
+@compiled_in_place
+def decide_pool(system, constants, environment, agents, nodes, units, requested, now):
+    """Put the requested size and the requested nodes into force; return False on no number."""
+    for entry in range(len(requested)):
+        if not math.isfinite(requested[entry]):
+            return False
+    n = len(agents)
+    if system.elastic:
+        size = requested[n]
+        if size < 0.0:
+            size = 0.0
+            for i in range(n):
+                if requested[i] >= system.share_quantum and requested[i] > 0.0:
+                    size += requested[i]
+        _resize(system, environment, units, size, now)
+        _make_ready(system, environment, nodes, units, now)
+        environment.rented = environment.n_units * system.unit_gpus
+        _evict_overflow(system, constants, agents, nodes)
+    if len(nodes) > 1:
+        for i in range(n):
+            wanted = requested[len(requested) - n + i]
+            if wanted >= 0.0:
+                _move(agents[i], min(np.int64(wanted), len(nodes) - 1))
+    return True
+
+
+@compiled_in_place
+def _resize(system, environment, units, size, now):
+    """Rent so many units; the last ones that were ordered are the first to be given back."""
+    size = min(max(size, system.min_gpus), system.gpus)
+    wanted = min(math.ceil(size / system.unit_gpus - UNIT_TOLERANCE), len(units))
+    while environment.n_units < wanted:
+        units[environment.n_units] = now + system.provision_s
+        environment.n_units += 1
+    environment.n_units = max(wanted, 0)
+
+
+@compiled_in_place
+def _make_ready(system, environment, nodes, units, now):
+    ready = 0
+    while ready < environment.n_units and units[ready] <= now:
+        ready += 1
+    nodes[0].gpus = ready * system.unit_gpus
+
+
+@compiled_in_place
+def _move(agent, node):
+    if node != agent.node:
+        agent.node = node
+        agent.status = COLD
+        agent.keep_alive_end = np.inf
+
+
+@compiled_in_place
+def available(node):
+    """Return the GPUs of a node that are ready and not lost."""
+    return max(0.0, node.gpus - node.lost)
+
+
+@compiled_in_place
+def memory_limit(node):
+    """Return the memory of a node's GPUs that are ready and not lost [MB]."""
+    if node.memory_mb == np.inf:
+        return np.inf
+    return node.memory_mb * (available(node) / node.whole)
+
+
+@compiled_in_place
+def apply_changes(system, constants, cuts, environment, agents, nodes, changes):
+    """Apply what the tape changes up to the coming decision."""
+    lost = False
+    while environment.next_change < environment.n_changes:
+        change = changes[environment.next_change]
+        if change.decision > environment.decision:
+            break
+        environment.next_change += 1
+        if change.what == LOST:
+            nodes[change.target].lost = change.value
+            lost = True
+        elif change.what == BLOCKED:
+            environment.blocked = np.int64(change.value)
+            _destroy_blocked(cuts, environment, agents)
+        elif change.what == HEALTH:
+            agents[change.target].health = change.value
+        elif change.what == LOAD_FACTOR:
+            agents[change.target].load_factor = change.value
+        elif change.what == EVICTION:
+            _evict(agents[change.target])
+    if lost:
+        _evict_overflow(system, constants, agents, nodes)
+
+
+@compiled_in_place
+def _evict(agent):
+    """Take a model out of memory; a load that waits for memory goes on waiting."""
+    if agent.status == LOADING or agent.status == WARM:
+        agent.status = COLD
+        agent.keep_alive_end = np.inf
+
+
+@compiled_in_place
+def _destroy_blocked(cuts, environment, agents):
+    """Destroy the instances that cover a lost memory slice."""
+    for i in range(len(agents)):
+        agent = agents[i]
+        if agent.slices > 0:
+            covers = ((1 << cuts.widths[i, agent.slices]) - 1) << agent.start
+            if covers & environment.blocked:
+                _evict(agent)
+                agent.slices = 0
+                agent.start = -1
+
+
+@compiled_in_place
+def _evict_overflow(system, constants, agents, nodes):
+    """Where models no longer fit into a node's memory, evict those of the last agents."""
+    if not system.limited:
+        return
+    count_memory(constants, agents, nodes)
+    for i in range(len(agents) - 1, -1, -1):
+        agent, node = agents[i], nodes[agents[i].node]
+        in_memory = agent.status == LOADING or agent.status == WARM
+        if in_memory and constants[i].memory_mb > 0.0 and node.used_mb > memory_limit(node):
+            node.used_mb -= constants[i].memory_mb
+            _evict(agent)
+
+
+@compiled_in_place
+def count_memory(constants, agents, nodes):
+    """Sum the memory of the models that load or are warm, by node."""
+    for m in range(len(nodes)):
+        nodes[m].used_mb = 0.0
+    for i in range(len(agents)):
+        if agents[i].status == LOADING or agents[i].status == WARM:
+            nodes[agents[i].node].used_mb += constants[i].memory_mb
