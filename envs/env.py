@@ -10,7 +10,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from .episodes import EpisodeSource, action_space, as_fractions, as_scenario, observation_space
+from .actions import Actions
+from .episodes import EpisodeSource, as_scenario, observation_space
 from .errors import ConfigError
 from .observation import Observation
 from .render import Renderer
@@ -33,11 +34,17 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     `Box(0, 1, (N,), float32)`: the requested fraction of the pool per agent, g = a·G [GPU].
     Feasible shares are what comes of it: under the share quantum they count as zero, and if they
-    sum to more than the pool all are scaled to it.
+    sum to more than the pool all are scaled to it. An elastic pool has one more entry, its size,
+    and a pool of several nodes N more, the agents' nodes (docs/platform.md); shares alone do too.
+
+    With `actions="slices"`, for a pool with a `partition`: `Discrete(V)`, the row of
+    `scenario.partitions.vectors` to cut. `action_masks()` says which of them can be cut; not all
+    can while a slice is lost.
 
     ## Observation space
 
-    `Box(0, 1, (N·23,), float32)`, agent by agent. With capacity T·G [calls/s] (the agent's
+    `Box(0, 1, (N·23,), float32)`, agent by agent, with further columns where docs/platform.md says
+    so. With capacity T·G [calls/s] (the agent's
     throughput on the whole pool), interval Δ, L_ref the reference latency, s(x) = x / (1 + x):
 
     | # | feature | meaning | scaled as |
@@ -66,6 +73,9 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     | 21 | cold_start | constant [s] | s(· / L_ref) |
     | 22 | keep_alive | constant [s] | s(· / L_ref) |
 
+    Where a scenario has them, `available` and `ordered` (· / G), `health` (·) and `node`
+    (· / (M − 1)) stand between columns 16 and 17.
+
     It is a pure function (`Encoding.flat`) of the `Observation` in physical units that allocators
     get (`env.unwrapped.observation()`), and holds nothing of the future.
 
@@ -92,6 +102,7 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     - `render_mode`: `"rgb_array"`, `"ansi"` or `None`.
     - `horizon_charge`: whether the last interval pays for the work left open, as every evaluation
       does. Training leaves it out and bootstraps, since the horizon is a truncation.
+    - `actions`: `"shares"` or `"slices"`.
 
     ## References
 
@@ -115,6 +126,7 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         render_mode: str | None = None,
         *,
         horizon_charge: bool = True,
+        actions: str = "shares",
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ConfigError(
@@ -123,7 +135,8 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.scenario = as_scenario(scenario)
         self.render_mode = render_mode
         self.observation_space = observation_space(self.scenario)
-        self.action_space = action_space(self.scenario)
+        self._actions = Actions(self.scenario, actions)
+        self.action_space = self._actions.space
         self._source = EpisodeSource(self.scenario, split)
         self._simulator = Simulator(
             self.scenario,
@@ -159,8 +172,7 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         """
         if not self._playing:
             raise RuntimeError("no episode is running; call reset() before step()")
-        fractions = as_fractions("action", action, (self.scenario.n_agents,))
-        flat = self._simulator.step_flat(fractions * self.scenario.gpus)
+        flat = self._simulator.step_flat(self._actions.requests("action", action, ()))
         info = self._info()
         truncated = bool(self._simulator.environments["done"][0])
         self._playing = not truncated
@@ -178,6 +190,15 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             raise RuntimeError("no episode was begun; call reset() before observation()")
         seen = self._simulator.observe()
         return Observation(self.scenario, seen.decision[0], seen.raw[0])
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which discrete actions can be cut now, as sb3-contrib's MaskablePPO asks for it.
+
+        Raises:
+            ConfigError: The environment was not made with `actions="slices"`.
+        """
+        blocked: NDArray[np.int64] = self._simulator.environments["blocked"][0]
+        return self._actions.masks(blocked)
 
     def render(self) -> NDArray[np.uint8] | str | None:
         """Return shares and queues as a picture, (H, W, 3) uint8, or as a text."""

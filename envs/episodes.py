@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import checks
 from .errors import ConfigError
@@ -77,32 +77,6 @@ class EpisodeSource:
         return episode
 
 
-def as_fractions(field: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return requested fractions of the pool as float64.
-
-    Raises:
-        TypeError: Not numbers.
-        ValueError: Another shape than `shape`.
-    """
-    try:
-        fractions = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{field} must have the shape {shape}, got {values!r:.60}") from error
-    if fractions.dtype.kind not in "fiub":
-        raise TypeError(f"{field} must hold numbers, got {values!r:.60}")
-    if fractions.shape != shape:
-        raise ValueError(
-            f"{field} must have the shape {shape}, one fraction of the pool per agent, "
-            f"got {fractions.shape}"
-        )
-    return fractions.astype(np.float64)
-
-
 def observation_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:
     """Flat observations: every feature lies in [0, 1]."""
     return spaces.Box(0.0, 1.0, (scenario.n_agents * n_features(scenario),), np.float32)
-
-
-def action_space(scenario: Scenario) -> spaces.Space[NDArray[np.float32]]:
-    """Requested fraction of the pool per agent."""
-    return spaces.Box(0.0, 1.0, (scenario.n_agents,), np.float32)

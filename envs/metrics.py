@@ -92,8 +92,11 @@ class Books:
 
     @cached_property
     def billed_gpu_s(self) -> float:
-        """GPU-seconds billed."""
-        return float(np.sum(self.run.records["billed"]))
+        """GPU-seconds billed: those of the agents, or those that an elastic pool rented."""
+        if self.scenario.elastic is None:
+            return float(np.sum(self.run.records["billed"]))
+        lengths = np.diff(self.scenario.interval_ends, prepend=0.0)
+        return float(np.sum(self.run.history["rented"] * lengths))
 
 
 Metric = Callable[[Books], float]
@@ -216,6 +219,12 @@ def rejected(books: Books) -> float:
 def cold_starts(books: Books) -> float:
     """Loads that were begun, by agents whose cold start takes time."""
     return int(books.run.cold_starts.sum())
+
+
+@metric
+def crossings(books: Books) -> float:
+    """Calls that followed one on another node."""
+    return int(books.run.history["crossings"][-1])
 
 
 @metric

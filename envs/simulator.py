@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .constants import agent_constants, machines, most_units, servers, system_constants
 from .errors import ConfigError
 from .kernel import batch as kernel
 from .kernel import layout
 from .kernel.load import load_graph, load_independent
-from .kernel.observe import EXTRA_COLUMNS
 from .kernel.service import record_interval
-from .observation import (
-    LONG_WINDOW_S,
-    SHORT_WINDOW_S,
-    Encoding,
-    Observation,
-    n_features,
-    raw_columns,
-)
+from .observation import Encoding, Observation, n_features, raw_columns
 from .spec import Scenario
 from .tape import Tape
 
@@ -60,15 +52,15 @@ class Simulator:
         self.shares = np.zeros((batch, scenario.n_agents))
         self.tapes: list[Tape | None] = [None] * batch
         self.encoding = Encoding.of(scenario)
-        self._system = _system(scenario, horizon_charge)
-        self._constants = _agent_constants(scenario)
+        self._system = system_constants(scenario, horizon_charge)
+        self._constants = agent_constants(scenario)
         cuts = scenario.partitions
         self._cuts = layout.Cuts(cuts.vectors, cuts.starts, cuts.covered, cuts.widths)
-        self._machines = _machines(scenario)
+        self._machines = machines(scenario)
         self._nodes = np.zeros((batch, scenario.n_nodes), layout.NODE)
-        self._units = np.zeros((batch, _most_units(scenario)))
+        self._units = np.zeros((batch, most_units(scenario)))
         self._changes = np.zeros((batch, 1), layout.CHANGE)
-        self._slots = np.zeros((batch, int(_servers(scenario).sum())), layout.SLOT)
+        self._slots = np.zeros((batch, int(servers(scenario).sum())), layout.SLOT)
         self._routings = np.zeros((0, scenario.n_agents, scenario.n_agents))
         self._raw = np.zeros((scenario.n_agents, len(raw_columns(scenario))))
         self._width = scenario.n_agents * n_features(scenario)
@@ -381,65 +373,3 @@ def _widened(old: NDArray[Any], batch: int, width: int, dtype: np.dtype[Any]) ->
 
 def _power_of_two(n: int) -> int:
     return 1 << max(1, (n - 1).bit_length())
-
-
-def _system(scenario: Scenario, horizon_charge: bool) -> NDArray[Any]:
-    system = np.zeros(1, layout.SYSTEM)
-    for name in ("gpus", "share_quantum", "interval_s", "horizon_s", "reconfigure_s"):
-        system[name] = getattr(scenario, name)
-    system["reference_rate"] = scenario.reference_rate
-    system["reference_latency_s"] = scenario.reference_latency_s
-    for name in ("latency", "cost", "idle"):
-        system[f"weight_{name}"] = getattr(scenario.weights, name)
-    system["short_gain"] = -math.expm1(-scenario.interval_s / SHORT_WINDOW_S)
-    system["long_gain"] = -math.expm1(-scenario.interval_s / LONG_WINDOW_S)
-    system["n_intervals"] = scenario.n_intervals
-    system["horizon_charge"] = horizon_charge
-    system["mig"] = scenario.partition is not None
-    system["mig_speed"] = scenario.partitions.speed
-    system["cross_node_s"] = scenario.cross_node_s
-    system["limited"] = np.isfinite(_machines(scenario)["memory_mb"]).any()
-    columns = raw_columns(scenario)
-    system["columns"] = [columns.index(c) if c in columns else -1 for c in EXTRA_COLUMNS]
-    if scenario.elastic is not None:
-        system["elastic"] = 1
-        for name in ("unit_gpus", "min_gpus", "provision_s"):
-            system[name] = getattr(scenario.elastic, name)
-    return system
-
-
-def _machines(scenario: Scenario) -> NDArray[Any]:
-    """Return the nodes as an episode begins; a pool without nodes is one."""
-    machines = np.zeros(scenario.n_nodes, layout.NODE)
-    memory: list[float | None] = [scenario.pool_memory_mb]
-    machines["gpus"], machines["speed"], machines["value"] = scenario.gpus, 1.0, 1.0
-    if scenario.nodes:
-        machines["gpus"] = [node.gpus for node in scenario.nodes]
-        machines["speed"] = [node.speed for node in scenario.nodes]
-        price = scenario.price_per_gpu_hour
-        machines["value"] = [node.price / price for node in scenario.nodes]
-        memory = [node.memory_mb for node in scenario.nodes]
-    machines["whole"] = machines["gpus"]
-    machines["memory_mb"] = [math.inf if m is None else m for m in memory]
-    return machines
-
-
-def _most_units(scenario: Scenario) -> int:
-    if scenario.elastic is None:
-        return 1
-    return round(scenario.gpus / scenario.elastic.unit_gpus)
-
-
-def _servers(scenario: Scenario) -> NDArray[np.int64]:
-    """Slots of each agent: a batched one has as many for prefill as for decoding."""
-    batched = np.array(scenario.services) == "batched"
-    return np.asarray(scenario.concurrency * np.where(batched, 2, 1))
-
-
-def _agent_constants(scenario: Scenario) -> NDArray[Any]:
-    constants = np.zeros(scenario.n_agents, layout.AGENT_CONSTANTS)
-    for name in layout.AGENT_CONSTANTS.names[:-2]:  # type: ignore[index]
-        constants[name] = getattr(scenario, name)
-    constants["batched"] = np.array(scenario.services) == "batched"
-    constants["first_server"][1:] = np.cumsum(_servers(scenario))[:-1]
-    return constants

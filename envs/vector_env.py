@@ -14,7 +14,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from . import checks
-from .episodes import EpisodeSource, action_space, as_fractions, as_scenario, observation_space
+from .actions import Actions
+from .episodes import EpisodeSource, as_scenario, observation_space
 from .errors import ConfigError
 from .observation import Observation
 from .simulator import Simulator
@@ -44,6 +45,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         max_episode_steps: Truncate episodes after so many steps; by default at the horizon only.
         staggered: After a reset of the whole batch start at phases spread over the episode, by
             playing equal shares up to there, so that a batch of rollouts sees all phases at once.
+        actions: `"shares"` or, for a partitioned GPU, `"slices"`, as in `SliceEnv`.
 
     Raises:
         ConfigError: A value out of range, or a scenario without a workload.
@@ -64,6 +66,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         horizon_charge: bool = True,
         max_episode_steps: int | None = None,
         staggered: bool = False,
+        actions: str = "shares",
     ) -> None:
         self.num_envs = checks.integer("num_envs", num_envs, at_least=1)
         if render_mode is not None:
@@ -74,7 +77,8 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         self.scenario = as_scenario(scenario)
         self.render_mode = None
         self.single_observation_space = observation_space(self.scenario)
-        self.single_action_space = action_space(self.scenario)
+        self._actions = Actions(self.scenario, actions)
+        self.single_action_space = self._actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._limit = self.scenario.n_intervals
@@ -140,17 +144,26 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         """
         if not self._begun:
             raise RuntimeError("no episode was begun; call reset() before step()")
-        fractions = as_fractions("actions", actions, (self.num_envs, self.scenario.n_agents))
-        if not np.isfinite(fractions).all():  # before any environment has moved
-            b = np.flatnonzero(~np.isfinite(fractions).all(axis=1))[0]
-            raise ValueError(f"actions[{b}] must be finite numbers, got {fractions[b]}")
+        requests = self._actions.requests("actions", actions, (self.num_envs,))
+        if not np.isfinite(requests).all():  # before any environment has moved
+            b = np.flatnonzero(~np.isfinite(requests).all(axis=1))[0]
+            got = np.asarray(actions, dtype=np.float64)[b]
+            raise ValueError(f"actions[{b}] must be finite numbers, got {got}")
         simulator = self._simulator
-        flat = simulator.step_flat(fractions * self.scenario.gpus)
+        flat = simulator.step_flat(requests)
         rewards, info = simulator.rewards, self._info(np.ones(self.num_envs, np.bool_))
         truncated: Array = simulator.environments["decision"] >= self._limit
         if truncated.any():
             info |= self._finish(truncated, flat)
         return flat, rewards, np.zeros(self.num_envs, np.bool_), truncated, info
+
+    def action_masks(self) -> Array:
+        """Return which discrete actions can be cut now, shape (B, actions).
+
+        Raises:
+            ConfigError: The environments were not made with `actions="slices"`.
+        """
+        return self._actions.masks(self._simulator.environments["blocked"])
 
     def observation(self) -> Observation:
         """Return what an allocator sees now, in physical units, arrays of the shape (B, N).

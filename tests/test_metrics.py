@@ -46,6 +46,7 @@ WALKED = {
     "open_age_s": 2.0,
     "rejected": 0,
     "cold_starts": 0,
+    "crossings": 0,
     "jain": 1.0,
     "churn": 0.0,
     "decision_us": math.nan,  # shares given as an array took no decision
