@@ -173,7 +173,7 @@ def test_maskable_ppo_trains_on_slices() -> None:
 def test_refusals() -> None:
     with pytest.raises(ConfigError, match="actions must be 'shares' where the pool is not part"):
         SliceEnv("bursty", actions="slices")
-    with pytest.raises(ConfigError, match="actions must be one of .*'cuts'"):
+    with pytest.raises(ConfigError, match=r"actions must be one of .*'cuts'"):
         SliceEnv(MIG, actions="cuts")
     with pytest.raises(ConfigError, match="make the environment with actions='slices'"):
         SliceEnv(MIG).action_masks()
@@ -182,7 +182,7 @@ def test_refusals() -> None:
     for action in (-1, len(MIG.partitions.vectors), [0]):
         with pytest.raises(ValueError, match="partitions that can be cut"):
             env.step(action)
-    with pytest.raises(TypeError, match="whole numbers of partitions, got 1.5"):
+    with pytest.raises(TypeError, match=r"whole numbers of partitions, got 1\.5"):
         env.step(1.5)
     env = SliceEnv(ELASTIC)
     env.reset(seed=0)
