@@ -16,8 +16,10 @@ import yaml
 from . import checks
 from .agent import Agent
 from .errors import ConfigError, unknown_name
+from .hardware import KEYS, with_hardware
 from .population import with_population
 from .spec import Scenario, Weights
+from .tokens import with_tokens
 from .workloads import build_workload
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -155,10 +157,11 @@ def parse_scenario(
     if "population" in content:
         content = with_population(content)
     allowed = [f.name for f in fields(Scenario)]
-    checks.keys("scenario", content, [*allowed, "description"], required=("agents",))
+    checks.keys("scenario", content, [*allowed, *KEYS, "description"], required=("agents",))
     values = {key: value for key, value in content.items() if key != "description"}
     values.setdefault("name", default_name)
     values["agents"] = _parse_agents(values["agents"])
+    values = with_hardware(values)
     if "weights" in values:
         weights = checks.mapping("weights", values["weights"])
         checks.keys("weights", weights, [f.name for f in fields(Weights)])
@@ -191,6 +194,7 @@ def _parse_agents(content: object) -> tuple[Agent, ...]:
     agents = []
     for position, entry in enumerate(content):
         at = f"agents[{position}]"
-        checks.keys(at, checks.mapping(at, entry), allowed, required)
-        agents.append(Agent(**entry))
+        values: Mapping[str, Any] = with_tokens(checks.mapping(at, entry), at)
+        checks.keys(at, values, [*allowed, "tokens"], required)
+        agents.append(Agent(**values))
     return tuple(agents)

@@ -120,7 +120,7 @@ def with_population(content: Mapping[str, object]) -> Mapping[str, object]:
     """
     mapping = checks.mapping("population", content["population"])
     drawn = build(Population, mapping, "population").expand()
-    for key in drawn:
+    for key in (*drawn, "pool", "nodes"):
         if key in content:
             raise ConfigError(
                 f"{key} must not stand beside population, which decides it; remove it"
