@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 # The module, not its names: it reads scenario files, which name GPU types.
 from . import checks, loading
+from .errors import ConfigError, did_you_mean
 from .kinds import construct
 from .mig import SPEED
 
@@ -75,4 +76,10 @@ def gpu_type(content: object, at: str = "gpu") -> GpuType:
         raise TypeError(
             f"{at} must be the name of a GPU type or a mapping of its fields, got {content!r}"
         )
-    return gpu_types()[checks.one_of(at, content, gpu_types())]
+    types = gpu_types()
+    if content not in types:
+        # Of an A100 there are several: any of them is meant rather than an H100.
+        begun = [name for name in types if content and name.startswith(content)]
+        hint = did_you_mean(content, begun or types)
+        raise ConfigError(f"{at} must be one of {', '.join(types)}, got {content!r}{hint}")
+    return types[content]

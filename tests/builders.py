@@ -1,5 +1,6 @@
 """Small scenarios, tapes and workloads that reach every corner, and what tests of them share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
-from slicegym.envs import Agent, Observation, Scenario, Tape
+from slicegym.envs import Agent, ConfigError, Observation, Scenario, Tape
 from slicegym.envs.loading import load_scenario, read_yaml, shipped
 from slicegym.envs.registration import env_id
 from slicegym.envs.vector_env import SliceVectorEnv
@@ -154,3 +155,21 @@ def rollout(env: Any, seed: int | None, n: int = 12, **reset: Any) -> list[Any]:
 def same(one: Any, other: Any) -> bool:
     """Whether two results are equal to the last bit, with the same keys, types and dtypes."""
     return bool(data_equivalence(one, other, exact=True))
+
+
+def bad_numbers(rules: dict[str, str]) -> list[Any]:
+    """Cases (field, value, error, message) for fields that must be "greater than" or "at least"."""
+    cases = []
+    for name, rule in rules.items():
+        cases += [(name, -1.0, ConfigError, f"{rule}, got -1.0")]
+        if "greater" in rule:
+            cases += [(name, 0, ConfigError, f"{rule}, got 0.0")]
+        finite = "a finite number, got"
+        cases += [(name, v, ConfigError, f"{finite} {v}") for v in (math.nan, math.inf, -math.inf)]
+        huge = pytest.param(name, 10**400, ConfigError, f"{finite} inf", id=f"{name}-huge")
+        cases += [huge]
+        cases += [(name, "1", TypeError, r"a number, got '1' \(str\)")]
+        cases += [(name, True, TypeError, r"a number, got True \(bool\)")]
+        cases += [(name, [1], TypeError, r"a number, got \[1\] \(list\)")]
+        cases += [(name, 1j, TypeError, r"a number, got 1j \(complex\)")]
+    return cases

@@ -11,10 +11,12 @@ import pytest
 
 from slicegym.envs import Agent, ConfigError, Scenario, Weights
 from slicegym.envs.checks import integer, keys, listing, mapping, number, one_of, text
+from slicegym.envs.platform import Elastic, Node
 from slicegym.envs.workloads import build_workload
 
+from .builders import bad_numbers
+
 A, B = Agent("a", 10.0), Agent("b", 5.0, priority=2, footprint=0.5, concurrency=3, queue_limit=0)
-NAN, INF, HUGE = math.nan, math.inf, 10**400
 
 
 def one(**changes: Any) -> Scenario:
@@ -33,6 +35,10 @@ def test_defaults_of_an_agent() -> None:
         keep_alive_s=0.0,
         concurrency=1,
         queue_limit=None,
+        service="fcfs",
+        half_batch=0.0,
+        prefill=0.0,
+        node=None,
     )
     assert Agent("a", 10, priority=4).weight == 0.25
 
@@ -48,6 +54,10 @@ def test_defaults_of_a_scenario() -> None:
         reconfigure_s=0.0,
         pool_memory_mb=None,
         partition=None,
+        nodes=(),
+        cross_node_s=0.0,
+        elastic=None,
+        faults=(),
         reference_rate=1.0,
         reference_latency_s=1.0,
         weights=Weights(latency=1.0, cost=1.0, idle=1.0),
@@ -136,6 +146,8 @@ NUMBERS = {
     "footprint": "at least 0",
     "cold_start_s": "at least 0",
     "keep_alive_s": "at least 0",
+    "half_batch": "at least 0",
+    "prefill": "at least 0",
 }
 SCENARIO_NUMBERS = {
     "gpus": "greater than 0",
@@ -145,25 +157,10 @@ SCENARIO_NUMBERS = {
     "price_per_gpu_hour": "at least 0",
     "reconfigure_s": "at least 0",
     "pool_memory_mb": "greater than 0",
+    "cross_node_s": "at least 0",
     "reference_rate": "greater than 0",
     "reference_latency_s": "greater than 0",
 }
-
-
-def bad_numbers(rules: dict[str, str]) -> list[Any]:
-    cases = []
-    for name, rule in rules.items():
-        cases += [(name, -1.0, ConfigError, f"{rule}, got -1.0")]
-        if "greater" in rule:
-            cases += [(name, 0, ConfigError, f"{rule}, got 0.0")]
-        cases += [(name, v, ConfigError, f"a finite number, got {v}") for v in (NAN, INF, -INF)]
-        huge = pytest.param(name, HUGE, ConfigError, "a finite number, got inf", id=f"{name}-huge")
-        cases += [huge]
-        cases += [(name, "1", TypeError, r"a number, got '1' \(str\)")]
-        cases += [(name, True, TypeError, r"a number, got True \(bool\)")]
-        cases += [(name, [1], TypeError, r"a number, got \[1\] \(list\)")]
-        cases += [(name, 1j, TypeError, r"a number, got 1j \(complex\)")]
-    return cases
 
 
 @pytest.mark.parametrize(("name", "value", "error", "message"), bad_numbers(NUMBERS))
@@ -182,7 +179,7 @@ def test_bad_numbers_of_a_scenario(name: str, value: Any, error: Any, message: s
 def test_bad_weights(name: str) -> None:
     for value, error, message in [
         (-1, ConfigError, "at least 0, got -1.0"),
-        (NAN, ConfigError, "a finite number, got nan"),
+        (math.nan, ConfigError, "a finite number, got nan"),
         ("1", TypeError, "a number, got '1'"),
     ]:
         with pytest.raises(error, match=rf"^weights\.{name} must be {message}"):
@@ -206,6 +203,22 @@ def test_bad_weights(name: str) -> None:
         ({"queue_limit": 2**31}, ConfigError, "queue_limit must lie in"),
         ({"queue_limit": 1.5}, TypeError, "queue_limit must be a whole number, got 1.5"),
         ({"queue_limit": "2"}, TypeError, "queue_limit must be a whole number, got '2'"),
+        (
+            {"service": "batch"},
+            ConfigError,
+            r"'a': service must be one of fcfs, batched, got 'batch' \(did you mean 'batched'\?\)$",
+        ),
+        ({"service": None}, ConfigError, "'a': service must be one of fcfs, batched, got None"),
+        ({"service": "batched", "prefill": 1.5}, ConfigError, "'a': prefill must be at most 1"),
+        (
+            {"half_batch": 8},
+            ConfigError,
+            "agent 'a': half_batch and prefill must be 0 unless service is 'batched', got 8 and 0; "
+            "add service: batched",
+        ),
+        ({"prefill": 0.5}, ConfigError, "unless service is 'batched', got 0 and 0.5; add service"),
+        ({"node": ""}, ConfigError, "agent 'a': node must not be empty, got ''"),
+        ({"node": 0}, TypeError, r"agent 'a': node must be a string, got 0 \(int\)"),
     ],
 )
 def test_bad_agents(changes: dict[str, Any], error: Any, message: str) -> None:
@@ -213,6 +226,7 @@ def test_bad_agents(changes: dict[str, Any], error: Any, message: str) -> None:
         Agent(**{"name": "a", "throughput": 1.0, **changes})
 
 
+X, Y = Node("x", 3, price=2), Node("y", 1, speed=5.0, price=6, memory_mb=8)
 STREAM = {"kind": "streams", "streams": {"b": {"kind": "poisson", "rate": 1}}}
 
 
@@ -248,6 +262,78 @@ STREAM = {"kind": "streams", "streams": {"b": {"kind": "poisson", "rate": 1}}}
             ConfigError,
             r"workload.streams must name agents of scenario 'custom', got 'b' \(known: a\)",
         ),
+        ({"nodes": None}, TypeError, r"nodes must be a list, got None \(NoneType\)"),
+        ({"nodes": "x"}, TypeError, r"nodes must be a list, got 'x' \(str\)"),
+        ({"nodes": (X, "y")}, TypeError, r"nodes\[1\] must be a Node, got 'y'"),
+        ({"nodes": (X, Y, X)}, ConfigError, "nodes must have unique names, got 'x' twice"),
+        ({"nodes": (Node("x", 1),) * 1025}, ConfigError, "nodes must be at most 1024, got 1025"),
+        (
+            {"nodes": (X, Y), "gpus": 2},
+            ConfigError,
+            r"gpus must not stand beside nodes, which decide it \(4\), got 2",
+        ),
+        (
+            {"nodes": (X, Y), "price_per_gpu_hour": 2},
+            ConfigError,
+            r"price_per_gpu_hour must not stand beside nodes, which decide it \(3\), got 2",
+        ),
+        (
+            {"nodes": (X,), "elastic": Elastic()},
+            ConfigError,
+            r"elastic must not stand beside nodes, got Elastic\(.*\); remove one",
+        ),
+        (
+            {"nodes": (X,), "partition": "mig"},
+            ConfigError,
+            "partition 'mig' cuts one GPU, so gpus must be 1, got 3",
+        ),
+        (
+            {"nodes": (Y,), "partition": "mig"},
+            ConfigError,
+            "partition must not stand beside nodes, got 'mig'; remove one",
+        ),
+        (
+            {"nodes": (X,), "pool_memory_mb": 5},
+            ConfigError,
+            "pool_memory_mb must not stand beside nodes, got 5; remove one",
+        ),
+        (
+            {"nodes": (Y,), "agents": (Agent("c", 1, memory_mb=9),)},
+            ConfigError,
+            "agent 'c': memory_mb must fit into a node's memory, got 9; it could never load",
+        ),
+        (
+            {"nodes": (X, Y), "agents": (Agent("c", 1, node="xx"),)},
+            ConfigError,
+            r"agent 'c': node 'xx' is not known \(did you mean 'x'\?\)",
+        ),
+        (
+            {"agents": (Agent("c", 1, node="x"),)},
+            ConfigError,
+            "agent 'c': node 'x' is not known; the scenario has no nodes",
+        ),
+        (
+            {"elastic": {"min_gpus": 1}},
+            TypeError,
+            r"elastic must be an Elastic\(min_gpus, unit_gpus, provision_s\), got {'min_gpus': 1}",
+        ),
+        (
+            {"elastic": Elastic(), "partition": "mig"},
+            ConfigError,
+            "elastic must not stand beside partition 'mig'; remove one",
+        ),
+        (
+            {"elastic": Elastic(), "gpus": 2.5},
+            ConfigError,
+            "gpus must be 1 to 65536 whole units of elastic.unit_gpus = 1, got 2.5",
+        ),
+        ({"elastic": Elastic(unit_gpus=2)}, ConfigError, "of elastic.unit_gpus = 2, got 1"),
+        ({"elastic": Elastic(), "gpus": 65_537}, ConfigError, "gpus must be 1 to 65536 whole"),
+        (
+            {"elastic": Elastic(min_gpus=2)},
+            ConfigError,
+            "elastic.min_gpus must be at most gpus = 1, got 2",
+        ),
     ],
 )
 def test_bad_scenarios(changes: dict[str, Any], error: Any, message: str) -> None:
@@ -257,6 +343,60 @@ def test_bad_scenarios(changes: dict[str, Any], error: Any, message: str) -> Non
 
 def test_a_model_that_just_fits_is_fine() -> None:
     assert one(agents=(Agent("a", 1, memory_mb=8),), pool_memory_mb=8).pool_memory_mb == 8
+
+
+NODE_NUMBERS = {
+    "gpus": "greater than 0",
+    "speed": "greater than 0",
+    "price": "greater than 0",
+    "memory_mb": "greater than 0",
+}
+ELASTIC_NUMBERS = {
+    "min_gpus": "at least 0",
+    "unit_gpus": "greater than 0",
+    "provision_s": "at least 0",
+}
+
+
+@pytest.mark.parametrize(("name", "value", "error", "message"), bad_numbers(NODE_NUMBERS))
+def test_bad_numbers_of_a_node(name: str, value: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=f"^node 'x': {name} must be {message}"):
+        Node(**{"name": "x", "gpus": 1, name: value})
+
+
+@pytest.mark.parametrize(("name", "value", "error", "message"), bad_numbers(ELASTIC_NUMBERS))
+def test_bad_numbers_of_an_elastic_pool(name: str, value: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=rf"^elastic\.{name} must be {message}"):
+        Elastic(**{name: value})
+
+
+def test_a_node_has_a_name() -> None:
+    with pytest.raises(ConfigError, match=r"^node\.name must not be empty, got ''"):
+        Node("", 1)
+    with pytest.raises(TypeError, match=r"^node\.name must be a string, got 3"):
+        Node(3, 1)  # type: ignore[arg-type]
+
+
+def test_nodes_decide_capacity_price_and_homes() -> None:
+    # 3 GPUs at 2 $/h and one at 6 $/h: 12 $/h for 4 GPUs.
+    agents = (A, B, Agent("c", 1), Agent("d", 1, node="y"))
+    scenario = one(agents=agents, nodes=[X, Y])
+    assert scenario.nodes == (X, Y)
+    assert (scenario.gpus, scenario.price_per_gpu_hour) == (4.0, 3.0)
+    assert (scenario.n_nodes, scenario.home.tolist()) == (2, [0, 1, 0, 1])
+    assert scenario.n_requests == 4 + 4
+    assert replace(scenario, horizon_s=5.0).gpus == 4.0  # their sum may be repeated, being theirs
+
+
+def test_what_is_requested_without_nodes() -> None:
+    assert (one().n_nodes, one().n_requests, one().home.tolist()) == (1, 1, [0])
+    assert one(nodes=(X,)).n_requests == 1
+    assert one(gpus=4, elastic=Elastic(min_gpus=1, unit_gpus=2)).n_requests == 2
+
+
+@pytest.mark.parametrize("gpus", [0.3, 0.6, 2.1])
+def test_whole_units_up_to_rounding(gpus: float) -> None:
+    assert one(gpus=gpus, elastic=Elastic(unit_gpus=0.1)).gpus == gpus  # 0.3 / 0.1 < 3 in floats
 
 
 def test_scenarios_are_values() -> None:
