@@ -1,4 +1,4 @@
-"""GPU types and tokens: the table that is shipped, and what they refuse."""
+"""GPU types: the table that is shipped, and what a type must not be."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,6 @@ import pytest
 
 from slicegym.envs import ConfigError
 from slicegym.envs.gpus import GpuType, gpu_type, gpu_types
-from slicegym.envs.tokens import Tokens
 
 from .builders import bad_numbers
 
@@ -81,12 +80,6 @@ GPU_NUMBERS = {
     "speed": "greater than 0",
     "price_per_gpu_hour": "at least 0",
 }
-TOKEN_NUMBERS = {
-    "prompt": "at least 0",
-    "output": "at least 0",
-    "prefill_per_s": "greater than 0",
-    "decode_per_s": "greater than 0",
-}
 
 
 @pytest.mark.parametrize(("name", "value", "error", "message"), bad_numbers(GPU_NUMBERS))
@@ -110,42 +103,3 @@ def test_a_damaged_table_names_the_type(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("slicegym.envs.gpus.resources.files", lambda package: tmp_path)
     with pytest.raises(ConfigError, match=r"^gpus\.T4\.speed must be greater than 0, got 0\.0"):
         gpu_types.__wrapped__()  # type: ignore[attr-defined]
-
-
-def test_tokens_by_hand() -> None:
-    # 1200/4000 = 0.3 s of reading and 300/1000 = 0.3 s of writing: 1/0.6 calls a second, half of it
-    # prefill.
-    tokens = Tokens(prompt=1200, output=300, prefill_per_s=4000, decode_per_s=1000)
-    assert tokens.gpu_seconds == pytest.approx(0.6, rel=1e-15)
-    assert tokens.throughput == pytest.approx(5 / 3, rel=1e-15)
-    assert tokens.prefill == pytest.approx(0.5, rel=1e-15)
-
-
-def test_tokens_that_are_only_read_or_only_written() -> None:
-    reader = Tokens(prompt=500, output=0, prefill_per_s=2000, decode_per_s=1)
-    writer = Tokens(prompt=0, output=500, prefill_per_s=1, decode_per_s=2000)
-    assert (reader.throughput, reader.prefill) == (4.0, 1.0)
-    assert (writer.throughput, writer.prefill) == (4.0, 0.0)
-
-
-@pytest.mark.parametrize(("name", "value", "error", "message"), bad_numbers(TOKEN_NUMBERS))
-def test_bad_tokens(name: str, value: Any, error: Any, message: str) -> None:
-    fields = {"prompt": 1, "output": 1, "prefill_per_s": 1, "decode_per_s": 1, name: value}
-    with pytest.raises(error, match=f"^{name} must be {message}"):
-        Tokens(**fields)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"prompt": 0, "output": 0}, "greater than 0, got 0.0"),
-        ({"prompt": 5e-324, "output": 0, "prefill_per_s": 1e308}, "greater than 0, got 0.0"),
-        ({"prompt": 1e308, "prefill_per_s": 1e-308}, "a finite number, got inf"),
-    ],
-)
-def test_tokens_that_take_no_time_or_for_ever(changes: dict[str, float], message: str) -> None:
-    fields = {"prompt": 1, "output": 1, "prefill_per_s": 1, "decode_per_s": 1, **changes}
-    with pytest.raises(
-        ConfigError, match=rf"^prompt/prefill_per_s \+ output/decode_per_s must be {message}"
-    ):
-        Tokens(**fields)
