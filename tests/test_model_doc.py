@@ -1,4 +1,4 @@
-"""The page of the model tells the truth: its code, its tables and its worked numbers."""
+"""The pages of the model and of platforms tell the truth: their code, tables and worked numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from slicegym.envs.kernel.observe import RAW_COLUMNS
 from slicegym.envs.metrics import METRICS
 from slicegym.eval.paper import PUBLISHED, PaperMetrics, paper_case, reproduce, spread
 
-PAGE = (Path(__file__).parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, PLATFORM = ((DOCS / name).read_text(encoding="utf-8") for name in ("model.md", "platform.md"))
+BLOCKS, MORE = (re.findall(r"^```python\n(.*?)^```", p, re.M | re.S) for p in (PAGE, PLATFORM))
 # One line of the worked number: name = arithmetic = result, in the page's typography.
 WORKED = re.findall(r"^(latency|cost|idle|reward)_([01]) +=([^=]+)= (−?[\d.]+)", PAGE, re.M)
 
@@ -50,7 +51,7 @@ def arithmetic(text: str) -> float:
 # ---- code and worked numbers -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n# ")[-1][:30])
+@pytest.mark.parametrize("block", [*BLOCKS, *MORE], ids=lambda block: block.split("\n# ")[-1][:30])
 def test_code_asserts_what_it_says(block: str) -> None:
     assert "\nassert " in block
     exec(block, {})
@@ -84,7 +85,7 @@ def printed_default(field: Field[object]) -> str:
         return ", ".join(f"{getattr(Weights(), w):g}" for w in ("latency", "cost", "idle"))
     if field.default is MISSING:
         return "required"
-    if field.default is None:
+    if field.default in (None, ()):
         return "none"
     return field.default if isinstance(field.default, str) else f"{field.default:g}"
 
@@ -95,6 +96,14 @@ def test_fields_and_defaults_are_those_of_the_code(kind: type, place: int) -> No
     rows = table(parts[place], "field")
     wanted = [[f"`{field.name}`", printed_default(field)] for field in fields(kind)]
     assert [row[:2] for row in rows] == wanted
+
+
+def test_fields_of_batched_service_are_those_of_the_code() -> None:
+    by_name = {field.name: field for field in fields(Agent)}
+    rows = table(PLATFORM.split("## Batched service")[1], "field of the agent")
+    assert names([row[0] for row in rows]) == ["service", "concurrency", "half_batch", "prefill"]
+    for name, default, _ in rows:
+        assert default.strip("`") == printed_default(by_name[name.strip("`")])
 
 
 def test_derived_defaults_are_as_printed() -> None:
