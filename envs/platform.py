@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,15 @@ class Elastic:
 
 def totals(nodes: tuple[Node, ...]) -> tuple[float, float]:
     """Return the GPUs of all nodes and their mean price per GPU-hour."""
-    gpus = math.fsum(node.gpus for node in nodes)
-    return gpus, math.fsum(node.gpus * node.price for node in nodes) / gpus
+    gpus = _sum(node.gpus for node in nodes)
+    return gpus, _sum(node.gpus * node.price for node in nodes) / gpus
+
+
+def _sum(values: Iterable[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:  # beyond the floats, where `fsum` alone does not say infinity
+        return math.inf
 
 
 def check_platform(scenario: Scenario) -> None:
@@ -124,7 +132,8 @@ def _check_elastic(scenario: Scenario) -> None:
             f"elastic must not stand beside partition {scenario.partition!r}; remove one"
         )
     units = scenario.gpus / elastic.unit_gpus
-    if abs(units - round(units)) > UNIT_TOLERANCE * units or not 1 <= round(units) <= MAX_UNITS:
+    whole = math.isfinite(units) and abs(units - round(units)) <= UNIT_TOLERANCE * units
+    if not whole or not 1 <= round(units) <= MAX_UNITS:
         raise ConfigError(
             f"gpus must be 1 to {MAX_UNITS} whole units of elastic.unit_gpus = "
             f"{elastic.unit_gpus:g}, got {scenario.gpus:g}"

@@ -329,6 +329,17 @@ STREAM = {"kind": "streams", "streams": {"b": {"kind": "poisson", "rate": 1}}}
         ),
         ({"elastic": Elastic(unit_gpus=2)}, ConfigError, "of elastic.unit_gpus = 2, got 1"),
         ({"elastic": Elastic(), "gpus": 65_537}, ConfigError, "gpus must be 1 to 65536 whole"),
+        ({"elastic": Elastic(unit_gpus=5e-324)}, ConfigError, "gpus must be 1 to 65536 whole"),
+        (
+            {"nodes": (Node("x", 1e308), Node("y", 1e308))},
+            ConfigError,
+            "gpus must be a finite number, got inf",
+        ),
+        (
+            {"nodes": (Node("x", 1, price=1e308), Node("y", 1, price=1e308))},
+            ConfigError,
+            "price_per_gpu_hour must be a finite number, got inf",
+        ),
         (
             {"elastic": Elastic(min_gpus=2)},
             ConfigError,
