@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HISTORY = 120  # decisions that a live picture shows
 MAX_LINES = 16  # agents that the text shows
-TITLE_WIDTH, NAME_WIDTH, BAR_WIDTH = 24, 14, 20  # characters
+TITLE_WIDTH, NOTE_WIDTH, NAME_WIDTH, BAR_WIDTH = 24, 48, 14, 20  # characters
 
 
 class Renderer:
@@ -105,12 +105,13 @@ class Renderer:
         return _words(self._terms[-1]) if self._terms else ""
 
 
-def plot_run(run: Run, path: str | Path | None = None) -> Figure:
+def plot_run(run: Run, path: str | Path | None = None, *, note: str = "") -> Figure:
     """Draw a whole episode as the live picture does, over means of the reward and its terms.
 
     Args:
         run: The run.
         path: Where to write the picture as well; the ending names the format.
+        note: What to say about it in a line before the means, its allocator say.
 
     Returns:
         A matplotlib Figure, 960 x 640 pixels, that belongs to no window.
@@ -118,11 +119,12 @@ def plot_run(run: Run, path: str | Path | None = None) -> Figure:
     from .picture import episode_figure
 
     timeline = Timeline.of_run(run)
+    lines = [_plain(note, NOTE_WIDTH)] if note else []
     return _saved(
         episode_figure(
             timeline,
             f"{_plain(run.scenario.name, TITLE_WIDTH)}   {run.scenario.horizon_s:,.0f} s",
-            f"on average: {_words(_means(run))}",
+            "\n".join([*lines, f"on average: {_words(_means(run))}"]),
             (0.0, float(run.scenario.horizon_s)),
             timeline.peaks,
         ),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..envs.errors import ConfigError
-from . import trace_cmd
+from . import picture_cmd, trace_cmd
 
 PROGRAM = "slicegym-eval"
 app = typer.Typer(
@@ -131,6 +131,7 @@ def traces(json_target: JsonOption = None) -> None:
 
 
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
+app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 
 
 @app.command(
