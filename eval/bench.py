@@ -25,12 +25,12 @@ from ..envs.observation import Observation
 from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
 from . import bench_cases as cases
+from . import bench_families as families
 from . import paper
 from .bench_cases import clock
 from .rollout import play
 from .session import progress, versions
 
-ALLOCATORS = ("static", "round_robin", "adaptive", "demand")
 SIZES = (4, 16, 64, 256, 1024)
 QUEUES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 1024
@@ -53,6 +53,7 @@ def measure(*, quick: bool = False, quiet: bool = False) -> Figures:
         _paper,
         _decisions,
         _queues,
+        *families.STEPS,
         _ppo,
     )
     figures: Figures = {"reasons": {}, "quick": quick}
@@ -250,7 +251,7 @@ def _decisions(scale: float) -> Figures:
     """Time per decision by number of agents [µs]."""
     table = {
         name: {str(n): _decision_us(name, n, max(20, int(400 * scale))) for n in SIZES}
-        for name in ALLOCATORS
+        for name in families.ALLOCATORS
     }
     return {"decision_us_by_agents": table}
 

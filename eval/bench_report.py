@@ -31,6 +31,12 @@ LINES = (
     ("compile_s", "s, first use ever: compiles", None, ""),
     ("compile_cached_s", "s, first use in a process", None, ""),
 )
+# Key of a table by scenario or allocator, what it is, and what each of its figures should be.
+TABLES = (
+    ("family_env_steps_per_s", "Steps/s of 256 environments, new tapes included", 100e3),
+    ("family_calls_per_s", "Calls/s completed in the kernel, call graphs", 2e6),
+    ("decisions_1024_per_s", "Decisions/s with 1,024 agents, simulation included", 2e3),
+)
 
 
 def meets(value: float, target: float, sense: str) -> bool:
@@ -56,7 +62,19 @@ def as_table(figures: Mapping[str, Any]) -> RenderableType:
         _growth("Time per decision [µs] by number of agents", figures["decision_us_by_agents"]),
         _growth("Kernel time per call [ns] by length of the queue", figures["call_ns_by_queue"]),
     )
-    return Group(table, *notes, *grown)
+    by_name = (_by_name(title, figures[key], target) for key, title, target in TABLES)
+    return Group(table, *by_name, *notes, *grown)
+
+
+def _by_name(title: str, figures: Mapping[str, float | None], target: float) -> Table:
+    table = grid(f"{title}: at least {quantity(target)}")
+    table.add_column("", no_wrap=True)
+    for _ in range(2):
+        table.add_column("", justify="right")
+    for name, value in figures.items():
+        verdict = "" if value is None else "met" if value >= target else "missed"
+        table.add_row(name, quantity(value), verdict)
+    return table
 
 
 def quantity(value: float | None) -> str:

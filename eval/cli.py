@@ -146,7 +146,8 @@ def bench(
 ) -> None:
     """Measure the speed of kernel, environments and training.
 
-    All figures are taken on one core, in the same run and on distinct tapes.
+    All figures are taken on one core, in the same run and on distinct tapes: of the simulator, of
+    256 environments of every shipped scenario, of decisions with up to 1,024 agents, of training.
 
     SimPy and Ciw run the same M/M/1 where they are installed (slicegym[bench]), and PPO where
     torch is (slicegym[train]); a figure that cannot be taken is null, with the reason.

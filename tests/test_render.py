@@ -142,6 +142,13 @@ def test_names_are_no_mathematics() -> None:
     assert renderer.ansi().count("\n") == 5
 
 
+def test_a_note_has_a_line_of_its_own() -> None:
+    scenario = make(1)
+    run = simulate(scenario, calls(scenario, 5), schedule(scenario))
+    lines = [text.get_text() for text in plot_run(run, note="by $5").texts]
+    assert any(line.startswith("by $5\non average: reward") for line in lines)
+
+
 def test_drawing_touches_no_pyplot_and_importing_no_matplotlib() -> None:
     code = """
 import sys, numpy as np
