@@ -117,7 +117,9 @@ class Timeline:
     def lifecycle(self) -> Ints:
         """Lifecycle in each interval, (K, N): at its end, but a load that ended in it is shown."""
         before, after = self.status[:-1], self.status[1:]
-        return np.where((before == LOADING) & (after == WARM), LOADING, after)
+        # A load as short as an interval may have begun in it, too; one without a time has not.
+        loaded = (before == LOADING) | ((before != WARM) & (self.scenario.cold_start_s > 0))
+        return np.where(loaded & (after == WARM), LOADING, after)
 
     @property
     def peaks(self) -> Floats:

@@ -272,6 +272,15 @@ def test_a_load_is_shown_in_every_interval_that_it_touches() -> None:
     assert Timeline.of_run(run).lifecycle[:, 0].tolist() == [0, 2, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize(("cold_start_s", "shown"), [(5.0, 2), (2.0, 2), (0.0, 3)])
+def test_a_load_within_one_interval_is_shown(cold_start_s: float, shown: int) -> None:
+    agent = Agent("a", throughput=1.0, cold_start_s=cold_start_s)
+    scenario = Scenario(agents=(agent,), horizon_s=15.0, interval_s=5.0)
+    tape = Tape.from_calls([], [], [], horizon_s=15.0)
+    run = simulate(scenario, tape, np.array([[0.0], [1], [1]]))
+    assert Timeline.of_run(run).lifecycle[:, 0].tolist() == [0, shown, 3]
+
+
 @pytest.fixture(scope="module")
 def run() -> Run:
     scenario = make(3)
