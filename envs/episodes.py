@@ -64,7 +64,7 @@ class EpisodeSource:
             return None, tape
         if episode is None:
             episode = self.workload.sample(self.scenario, self.split, rng)
-        return episode, self.workload.tape(self.scenario, self._checked(episode))
+        return episode, self.scenario.tape(self._checked(episode))
 
     def _checked(self, episode: Episode) -> Episode:
         if not isinstance(episode, Episode):

@@ -43,6 +43,19 @@ class Kinds(Generic[T]):
         """Kinds registered so far, sorted."""
         return tuple(sorted(self._known))
 
+    def kind_of(self, thing: T) -> str:
+        """Return the kind that the class of `thing` is registered under.
+
+        Raises:
+            TypeError: It is not registered.
+        """
+        for kind, cls in self._known.items():
+            if type(thing) is cls:
+                return kind
+        raise TypeError(
+            f"{self.noun} {thing!r} must be of a registered kind; decorate its class with one"
+        )
+
     def build(self, content: object, at: str) -> T:
         """Build the object that the mapping `content`, standing at path `at`, describes.
 

@@ -17,6 +17,7 @@ from . import checks
 from .agent import Agent
 from .errors import ConfigError, unknown_name
 from .hardware import KEYS, with_hardware
+from .faults import build_faults
 from .population import with_population
 from .spec import Scenario, Weights
 from .tokens import with_tokens
@@ -166,6 +167,8 @@ def parse_scenario(
         weights = checks.mapping("weights", values["weights"])
         checks.keys("weights", weights, [f.name for f in fields(Weights)])
         values["weights"] = Weights(**weights)  # type: ignore[arg-type]
+    if "faults" in values:
+        values["faults"] = build_faults(values["faults"])
     if values.get("workload") is not None:
         workload = checks.mapping("workload", values["workload"])
         values["workload"] = build_workload(_in_folder(workload, folder))

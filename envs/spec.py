@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from . import checks
 from .agent import Agent
 from .errors import ConfigError
+from .faults import Fault, check_faults, with_faults
 from .mig import SPEED, Partitions, partitions
 from .platform import Elastic, Node, check_platform, totals
 
 if TYPE_CHECKING:
-    from .faults import Fault
-    from .workloads.base import Workload
+    from .tape import Tape
+    from .workloads.base import Episode, Workload
 
 Array = TypeVar("Array", bound=NDArray[Any])
 Vector = NDArray[np.float64]
@@ -122,6 +123,7 @@ class Scenario:
         self._check_memory()
         self._check_partition()
         check_platform(self)
+        check_faults(self)
         if self.workload is None:
             return
         if not hasattr(self.workload, "check"):
@@ -166,6 +168,20 @@ class Scenario:
                 f"partition {self.partition!r} cuts one GPU, so gpus must be 1, got {self.gpus:g}"
             )
         partitions(self.partition, tuple(a.memory_mb for a in self.agents), self.pool_memory_mb)
+
+    def tape(self, episode: Episode) -> Tape:
+        """Return the tape of an episode, with what goes wrong in it.
+
+        Raises:
+            ConfigError: The scenario has no workload, or an episode outside of its data.
+            TraceError: A trace is absent or damaged.
+        """
+        if self.workload is None:
+            raise ConfigError(
+                f"scenario {self.name!r} must have a workload to draw tapes from, got none; add "
+                "`workload:` to its file"
+            )
+        return with_faults(self, episode, self.workload.tape(self, episode))
 
     @property
     def n_agents(self) -> int:

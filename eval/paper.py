@@ -71,7 +71,7 @@ def paper_case() -> tuple[Scenario, Tape]:
     scenario = load_scenario("paper")
     assert scenario.workload is not None
     (episode, *_) = scenario.workload.suite(scenario, "heldout")
-    return scenario, scenario.workload.tape(scenario, episode)
+    return scenario, scenario.tape(episode)
 
 
 def reproduce() -> dict[str, PaperMetrics]:

@@ -41,10 +41,8 @@ def play_suite(
     allocators = make_allocators(specs)
     for allocator in allocators.values():
         allocator.reset(suite.scenario)  # refusals come before the first row
-    workload = suite.scenario.workload
-    assert workload is not None  # load_suite's business
     for episode in suite.episodes:
-        tape = workload.tape(suite.scenario, episode)
+        tape = suite.scenario.tape(episode)
         for spec, allocator in allocators.items():
             yield make_row(spec, suite, episode, play(suite.scenario, tape, allocator))
             done()

@@ -118,7 +118,7 @@ def _try(path: Path) -> None:
     workload = scenario.workload
     assert workload is not None  # the file names one
     for split in SPLITS:
-        workload.tape(scenario, workload.suite(scenario, split)[0])
+        scenario.tape(workload.suite(scenario, split)[0])
 
 
 def _publish(folder: Path, names: Names) -> None:

@@ -186,7 +186,7 @@ def _training_tapes(scenario: Scenario, n: int, rng: np.random.Generator) -> lis
     if workload is None:
         raise ConfigError(f"scenario {scenario.name!r} needs a workload to be tuned on; add one")
     episodes = [workload.sample(scenario, SPLIT, rng) for _ in range(n)]
-    return [workload.tape(scenario, episode) for episode in episodes]
+    return [scenario.tape(episode) for episode in episodes]
 
 
 def describe(found: Found) -> str:

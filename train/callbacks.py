@@ -40,9 +40,8 @@ class Validation:
     """
 
     def __init__(self, suite: Suite) -> None:
-        assert suite.scenario.workload is not None  # load_suite's business
         self.suite = suite
-        self._tapes = [suite.scenario.workload.tape(suite.scenario, e) for e in suite.episodes]
+        self._tapes = [suite.scenario.tape(e) for e in suite.episodes]
 
     def figures(self, name: str, allocator: Allocator) -> dict[str, float]:
         """Return reward, terms and metrics of an allocator, means over the independent blocks."""

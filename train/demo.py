@@ -96,8 +96,7 @@ def fresh_folder(parent: Path, name: str) -> Path:
 def draw(suite_name: str, specs: dict[str, str], path: Path) -> Path:
     """Draw allocators on the suite's first episode, side by side, and return the file."""
     suite = load_suite(suite_name)
-    assert suite.scenario.workload is not None  # load_suite's business
-    tape = suite.scenario.workload.tape(suite.scenario, suite.episodes[0])
+    tape = suite.scenario.tape(suite.episodes[0])
     runs: dict[str, Any] = {
         name: play(suite.scenario, tape, make_allocator(spec)) for name, spec in specs.items()
     }

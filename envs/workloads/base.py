@@ -136,7 +136,8 @@ class Workload(ABC):
             ConfigError: An unknown split, or data that does not hold one episode.
         """
         first = SEEDS[check_split(split)][0]
-        seeds = range(first, first + (self.suite_episodes if self.is_random else 1))
+        is_random = self.is_random or any(fault.is_random for fault in scenario.faults)
+        seeds = range(first, first + (self.suite_episodes if is_random else 1))
         return tuple(Episode(split, seed, block=f"seed {seed}") for seed in seeds)
 
 
