@@ -43,6 +43,7 @@ def check_faults(scenario: Scenario) -> None:
         at = f"faults[{position}]"
         if not isinstance(fault, Fault):
             raise TypeError(f"{at} must be a Fault (build_faults makes them), got {fault!r}")
+        FAULTS.kind_of(fault)  # names its random numbers
         with prefixed(at):
             fault.check(scenario)
 
