@@ -11,6 +11,7 @@ import pytest
 from slicegym.envs import Agent, Scenario, Tape
 from slicegym.envs.episodes import EpisodeSource
 from slicegym.envs.faults import FAULTS, build_faults, with_faults
+from slicegym.envs.faults.changes import Effect, Strike, change_table
 from slicegym.envs.kernel.layout import BLOCKED, CHANGE, EVICTION, HEALTH, LOAD_FACTOR, LOST
 from slicegym.envs.loading import load_scenario
 from slicegym.envs.platform import Node
@@ -127,6 +128,17 @@ def test_factors_multiply_and_each_storm_evicts_once() -> None:
     assert of(EVICTION, rows) == [(k, EVICTION, i, 0.0) for k in (1, 2) for i in (0, 1)]
 
 
+def test_effects_on_one_and_on_all_agents_meet() -> None:
+    everyone = Effect(HEALTH, range(3), 0.5), [Strike(1, 4)]
+    second = Effect(HEALTH, range(1, 2), 0.25), [Strike(2, 3)]
+    assert change_table([everyone, second], 9).tolist() == [
+        *((1, HEALTH, agent, 0.5) for agent in range(3)),
+        (2, HEALTH, 1, 0.125),
+        (3, HEALTH, 1, 0.5),
+        *((4, HEALTH, agent, 1.0) for agent in range(3)),
+    ]
+
+
 def test_order_at_one_decision() -> None:
     same = {"at_s": 2, "duration_s": 99}
     rows = table(world({**STUCK, **same}, {**STORM, **same}, {**LOSS, **same}))
@@ -195,14 +207,19 @@ def test_the_number_of_strikes_and_the_capacity_lost_are_those_of_theory() -> No
     """
     a, b, horizon = 1 / 12, 1 / 3, 300.0
     clock = {"interval_s": 0.01, "horizon_s": horizon}
-    episodes = list(strikes(often(1 / a, 1 / b, gpus=2), 400, **clock))
+    episodes = list(strikes(often(1 / a, 1 / b, gpus=2), 1000, **clock))
     settling = (1 - math.exp(-(a + b) * horizon)) / ((a + b) * horizon)
     down = a / (a + b) * (1 - settling)
     assert_mean(
         [sum(row[3] > 0 for row in rows) for rows in episodes], a * horizon * (1 - down), 0.01
     )
-    lost = [np.diff([row[0] for row in rows] + [30_000] * (len(rows) % 2)) for rows in episodes]
-    assert_mean([2 * np.sum(gaps[::2]) / 30_000 for gaps in lost], 2 * down, 0.02)
+    assert_mean([mean_lost(rows, 30_000) for rows in episodes], 2 * down, 0.02)
+
+
+def mean_lost(rows: list[Change], n_intervals: int) -> float:
+    """GPUs lost on average, of a table of losses alone."""
+    spans = np.diff([row[0] for row in rows] + [n_intervals])
+    return float(np.sum(spans * [row[3] for row in rows]) / n_intervals)
 
 
 def test_the_first_strike_on_a_coarse_grid_is_geometric() -> None:
@@ -273,5 +290,9 @@ def test_the_shipped_scenario_says_what_it_counts_in_its_comments() -> None:
     assert scenario.workload == bursty.workload
     q = 15 / 215 * (1 - 1 / 43)  # 43 = 600·(1/200 + 1/15), and exp(−43) is nothing
     assert scenario.reference_rate == pytest.approx(bursty.reference_rate * (1 + 2 * q), rel=1e-5)
+    losses = [of(LOST, table(scenario, seed)) for seed in range(600)]
+    lost = 2 * 20 / 170 * (1 - 1 / 34)  # as docs/families/faults.md has it
+    assert lost == pytest.approx(0.228, abs=5e-4)
+    assert_mean([mean_lost(rows, 600) for rows in losses], lost, 0.04)
     kinds = sorted(FAULTS.kind_of(fault) for fault in scenario.faults)
     assert kinds == ["cold-start-storm", "flash-crowd", "gpu-loss", "stuck-agent"]

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Effect(NamedTuple):
 
     Attributes:
         what: LOST, BLOCKED, HEALTH, LOAD_FACTOR or EVICTION of `kernel.layout`.
-        targets: Nodes or agents; two effects of one `what` have the same or disjoint ones.
+        targets: Nodes or agents.
         value: GPUs lost, bit mask of slices, factor; nothing for EVICTION.
     """
 
@@ -71,16 +72,27 @@ def change_table(
     Returns:
         Shape (changes,), dtype `layout.CHANGE`, by decision, `ORDER` and target.
     """
-    groups: dict[tuple[int, range], list[tuple[Strike, float]]] = defaultdict(list)
-    for effect, strikes in effects:
-        groups[effect.what, effect.targets] += [(strike, effect.value) for strike in strikes]
     parts = [np.zeros(0, CHANGE)]
-    for (what, targets), group in groups.items():
+    for what, targets, group in _groups(effects):
         steps = _starts(group) if what == EVICTION else _values(COMBINED[what], group)
         parts.append(_rows(what, targets, [step for step in steps if step[0] < n_intervals]))
     table = np.concatenate(parts)
     rank = np.argsort(ORDER)[table["what"]]
     return table[np.lexsort((table["target"], rank, table["decision"]))]
+
+
+def _groups(
+    effects: Iterable[tuple[Effect, Sequence[Strike]]],
+) -> Iterator[tuple[int, range, list[tuple[Strike, float]]]]:
+    """Yield all strikes of one `what`, with values, for targets that the same effects meet."""
+    by_what: dict[int, list[tuple[Effect, Sequence[Strike]]]] = defaultdict(list)
+    for effect, strikes in effects:
+        by_what[effect.what].append((effect, strikes))
+    for what, met in by_what.items():
+        cuts = sorted({cut for e, _ in met for cut in (e.targets.start, e.targets.stop)})
+        for first, end in pairwise(cuts):
+            mine = [(e.value, strikes) for e, strikes in met if first in e.targets]
+            yield what, range(first, end), [(s, value) for value, found in mine for s in found]
 
 
 def _starts(group: list[tuple[Strike, float]]) -> list[tuple[int, float]]:

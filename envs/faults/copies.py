@@ -79,4 +79,6 @@ def _join(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
 
 def _spans(first: NDArray[Any], counts: NDArray[Any]) -> Ints:
     """Return first[0], first[0] + 1, … (counts[0] of them), first[1], …."""
-    return np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    offset = np.repeat(first - (np.cumsum(counts) - counts), counts)
+    spans: Ints = np.arange(offset.size) + offset
+    return spans
