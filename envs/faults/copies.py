@@ -16,6 +16,8 @@ Ints = NDArray[np.int64]
 
 def task_sizes(tape: Tape) -> Ints:
     """Return the number of calls of each task, shape (tasks,)."""
+    if tape.graph is None:
+        return np.ones(tape.n_calls, dtype=np.int64)
     return np.bincount(tape.task, minlength=tape.n_tasks)
 
 

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..workloads.compose import MAX_CALLS
 from .base import FAULTS, Draw, Fault, place_of
 from .changes import Strike
-from .copies import copy_tasks, task_sizes
+from .copies import Floats, Ints, copy_tasks, task_sizes
 
 if TYPE_CHECKING:
     from ..spec import Scenario
@@ -54,7 +54,8 @@ class FlashCrowd(Fault):
     def check(self, scenario: Scenario) -> None:
         """Raise `ConfigError` for an unknown agent."""
         super().check(scenario)
-        self._targets(scenario)
+        if self.agent is not None:
+            self._place(scenario)
 
     def add_calls(
         self, scenario: Scenario, tape: Tape, strikes: Sequence[Strike], draw: Draw
@@ -68,28 +69,38 @@ class FlashCrowd(Fault):
             return tape
         edges = np.append(scenario.decision_times, scenario.horizon_s)
         starts, ends = edges[np.array(strikes).T]
-        first = slice(None) if tape.is_independent else tape.first_call
-        opened_at = tape.release[first]
-        strike = np.searchsorted(starts, opened_at, side="right") - 1  # -1: ends[-1], and no start
-        hit = (strike >= 0) & (opened_at < ends[strike])
-        hit &= np.isin(tape.agent[first], self._targets(scenario))
-        tasks = np.flatnonzero(hit)
+        tasks, strike = self._struck(scenario, tape, starts, ends)
         whole, fraction = divmod(self.factor - 1.0, 1.0)
         times = int(whole) + (draw("copies").random(tasks.size) < fraction)
+        if not times.any():
+            return tape
+        self._check_size(tape, tasks, times)
+        start, end = np.repeat(starts[strike], times), np.repeat(ends[strike], times)
+        opens_at = start + draw("openings").random(start.size) * (end - start)
+        opens_at = np.minimum(opens_at, np.nextafter(end, start))  # a sum may be rounded up
+        return copy_tasks(tape, np.repeat(tasks, times), opens_at)
+
+    def _struck(
+        self, scenario: Scenario, tape: Tape, starts: Floats, ends: Floats
+    ) -> tuple[Ints, Ints]:
+        """Tasks that open in a strike, and which strike it is, both (tasks,)."""
+        first = slice(None) if tape.is_independent else tape.first_call
+        opened_at = tape.release[first]
+        strike = np.searchsorted(starts, opened_at, side="right") - 1
+        hit = (strike >= 0) & (opened_at < ends[strike])
+        if self.agent is not None:
+            hit &= tape.agent[first] == self._place(scenario)
+        tasks = np.flatnonzero(hit)
+        return tasks, strike[tasks]
+
+    def _check_size(self, tape: Tape, tasks: Ints, times: Ints) -> None:
         calls = tape.n_calls + int(np.sum(times * task_sizes(tape)[tasks]))
         if calls > MAX_CALLS:
             raise ConfigError(
                 f"factor of a flash-crowd must leave at most {MAX_CALLS:g} calls an episode, got "
                 f"{self.factor!r} and {calls:g} calls; lower it"
             )
-        if calls == tape.n_calls:
-            return tape
-        copies = np.repeat(tasks, times)
-        start, end = starts[strike[copies]], ends[strike[copies]]
-        opens_at = start + draw("openings").random(copies.size) * (end - start)
-        return copy_tasks(tape, copies, np.minimum(opens_at, np.nextafter(end, start)))
 
-    def _targets(self, scenario: Scenario) -> range:
-        if self.agent is None:
-            return range(scenario.n_agents)
-        return place_of("agent", self.agent, scenario.agent_names, "agents")
+    def _place(self, scenario: Scenario) -> int:
+        assert self.agent is not None  # asked only then
+        return place_of("agent", self.agent, scenario.agent_names, "agents").start
