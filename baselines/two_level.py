@@ -3,9 +3,10 @@
 The first level moves where a move is cheap or overdue. With w_i what `demand` wants [GPU of speed
 1], s_m a node's speed and room_m = s_m·(GPUs of m) − Σ w over the other agents on it,
 
-- an agent that is cold and wanted loads on the node with the most room whose memory takes it: it
-  has to load anyway;
-- an agent in memory whose backlog, (q_i + in service)/T_i over its speed, exceeds `patience` cold
+- an agent that is cold and wanted has to load anyway: of the nodes with room for w_i and memory for
+  its model it loads on the cheapest, by price_m·max(w_i/s_m, footprint there), or where none has
+  room on the one that has most;
+- an agent in memory whose backlog, (queue + in service)/T over its speed, exceeds `patience` cold
   starts leaves for the node with the most room, if that is at least twice its own.
 
 The second level gives agent i the share w_i/s_m on its node; what a node has too little of is
@@ -15,7 +16,7 @@ scaled by the simulator. Without nodes it is `demand`. The hierarchy is the pape
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,23 @@ from numpy.typing import NDArray
 from ..envs import checks
 from ..envs.kernel.compile import compiled
 from ..envs.kernel.layout import COLD, LOADING, WARM
+from ..envs.platform import footprint_factor
 from .base import Allocator, Range, Shares, field_types, parse_fields, register
 from .demand import SEARCH_SPACE, Demand, DemandParameters
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
+
+
+class _Nodes(NamedTuple):
+    """Constants of the nodes, as the compiled rule reads them; arrays (M,)."""
+
+    gpus: Shares
+    speed: Shares
+    price: Shares
+    memory_mb: Shares  # inf without a limit
+    footprint: Shares  # (N, M), of each agent on each node
 
 
 @register("two_level")
@@ -58,10 +70,15 @@ class TwoLevel(Allocator):
         """Work out the scenario's constants."""
         self._demand.reset(scenario)
         nodes = scenario.nodes
-        self._gpus = np.array([node.gpus for node in nodes])
-        self._speed = np.array([node.speed for node in nodes])
+        factors = np.array([footprint_factor(scenario, m) for m in range(len(nodes))])
         memory = [np.inf if node.memory_mb is None else node.memory_mb for node in nodes]
-        self._memory = np.array(memory)
+        self._nodes = _Nodes(
+            gpus=np.array([node.gpus for node in nodes]),
+            speed=np.array([node.speed for node in nodes]),
+            price=np.array([node.price for node in nodes]),
+            memory_mb=np.array(memory),
+            footprint=np.outer(scenario.footprint, factors),
+        )
         self._overdue = self._patience * scenario.cold_start_s
         self._scenario = scenario
 
@@ -75,9 +92,7 @@ class TwoLevel(Allocator):
             return wanted
         backlog = (observation.queue + observation.in_service) / scenario.throughput
         flat = [np.atleast_2d(x) for x in (wanted, backlog, observation.node, observation.status)]
-        requests = _place(
-            *flat, scenario.memory_mb, self._overdue, self._gpus, self._speed, self._memory
-        )
+        requests: Shares = _place(*flat, scenario.memory_mb, self._overdue, self._nodes)
         return requests.reshape(*wanted.shape[:-1], -1)
 
 
@@ -89,15 +104,13 @@ def _place(
     status: NDArray[np.int64],
     memory_mb: Shares,
     overdue: Shares,
-    gpus: Shares,
-    speed: Shares,
-    limit: Shares,
+    nodes: _Nodes,
 ) -> Shares:
     """Return requests, shape (B, 2·N)."""
     n_batch, n = wanted.shape
     requests = np.empty((n_batch, 2 * n))
     for b in range(n_batch):
-        room, free = speed * gpus, limit.copy()
+        room, free = nodes.speed * nodes.gpus, nodes.memory_mb.copy()
         place = node[b].astype(np.int64)
         for i in range(n):
             room[place[i]] -= wanted[b, i]
@@ -105,20 +118,40 @@ def _place(
                 free[place[i]] -= memory_mb[i]
         for i in range(n):
             requests[b, n + i] = -1.0
-            here = place[i]
-            cold = status[b, i] == COLD
-            late = backlog[b, i] / speed[here] > overdue[i]
-            if wanted[b, i] > 0.0 and (cold or late):
-                own = room[here] + wanted[b, i]
-                best, most = here, own if cold else 2.0 * own
-                for m in range(len(gpus)):
-                    if m != here and room[m] > most and free[m] >= memory_mb[i]:
-                        best, most = m, room[m]
-                if best != here:
-                    requests[b, n + i] = best
-                    room[here] += wanted[b, i]
-                    room[best] -= wanted[b, i]
-                    free[best] -= memory_mb[i]
-                    place[i] = best
-            requests[b, i] = wanted[b, i] / speed[place[i]]
+            here, want = place[i], wanted[b, i]
+            if want > 0.0:
+                room[here] += want
+                cold = status[b, i] == COLD
+                if cold:
+                    place[i] = _cheapest(want, memory_mb[i], here, i, room, free, nodes)
+                elif backlog[b, i] / nodes.speed[here] > overdue[i]:
+                    place[i] = _roomiest(memory_mb[i], here, 2.0 * room[here], room, free)
+                room[place[i]] -= want
+                if place[i] != here:
+                    requests[b, n + i] = place[i]
+                if cold or place[i] != here:
+                    free[place[i]] -= memory_mb[i]
+            requests[b, i] = want / nodes.speed[place[i]]
     return requests
+
+
+@compiled
+def _cheapest(want, memory_mb, here, i, room, free, nodes):  # type: ignore[no-untyped-def]
+    """Return the cheapest node with room and memory, or the one with most room."""
+    best, least = -1, np.inf
+    for m in range(len(room)):
+        if room[m] >= want and free[m] >= memory_mb:
+            bill = nodes.price[m] * max(want / nodes.speed[m], nodes.footprint[i, m])
+            if bill < least:
+                best, least = m, bill
+    return best if best >= 0 else _roomiest(memory_mb, here, room[here], room, free)
+
+
+@compiled
+def _roomiest(memory_mb, here, most, room, free):  # type: ignore[no-untyped-def]
+    """Return the node with the most room of those with more than `most`, or `here`."""
+    best = here
+    for m in range(len(room)):
+        if m != here and room[m] > most and free[m] >= memory_mb:
+            best, most = m, room[m]
+    return best

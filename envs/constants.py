@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .kernel import layout
 from .kernel.observe import EXTRA_COLUMNS
 from .observation import LONG_WINDOW_S, SHORT_WINDOW_S, raw_columns
+from .platform import footprint_factor
 from .spec import Scenario
 
 
@@ -52,6 +53,7 @@ def machines(scenario: Scenario) -> NDArray[Any]:
         nodes["value"] = [node.price / price for node in scenario.nodes]
         memory = [node.memory_mb for node in scenario.nodes]
     nodes["whole"] = nodes["gpus"]
+    nodes["hold"] = [footprint_factor(scenario, m) for m in range(scenario.n_nodes)]
     nodes["memory_mb"] = [math.inf if m is None else m for m in memory]
     return nodes
 

@@ -16,8 +16,8 @@ import yaml
 from . import checks
 from .agent import Agent
 from .errors import ConfigError, unknown_name
-from .hardware import KEYS, with_hardware
 from .faults import build_faults
+from .hardware import KEYS, with_hardware
 from .population import with_population
 from .spec import Scenario, Weights
 from .tokens import with_tokens

@@ -80,6 +80,16 @@ def _sum(values: Iterable[float]) -> float:
         return math.inf
 
 
+def footprint_factor(scenario: Scenario, node: int) -> float:
+    """Return what a footprint counts on a node: the mean memory of a GPU over that of its own."""
+    per_gpu = [(n.memory_mb, n.gpus) for n in scenario.nodes if n.memory_mb is not None]
+    if not per_gpu or len(per_gpu) < len(scenario.nodes):
+        return 1.0
+    mean = math.fsum(memory for memory, _ in per_gpu) / scenario.gpus
+    memory, gpus = per_gpu[node]
+    return mean * gpus / memory
+
+
 def check_platform(scenario: Scenario) -> None:
     """Check what nodes, an elastic pool and the rest of a scenario ask of each other.
 
@@ -98,6 +108,10 @@ def _check_nodes(scenario: Scenario) -> None:
             hint = did_you_mean(agent.node, names) if names else "; the scenario has no nodes"
             raise ConfigError(f"agent {agent.name!r}: node {agent.node!r} is not known{hint}")
     if not scenario.nodes:
+        if scenario.cross_node_s > 0:
+            raise ConfigError(
+                f"cross_node_s must be 0 without nodes, got {scenario.cross_node_s:g}; add nodes"
+            )
         return
     if len(scenario.nodes) > MAX_NODES:
         raise ConfigError(f"nodes must be at most {MAX_NODES}, got {len(names)}")

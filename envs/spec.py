@@ -14,6 +14,7 @@ from . import checks
 from .agent import Agent
 from .errors import ConfigError
 from .faults import Fault, check_faults, with_faults
+from .faults.changes import OBSERVED
 from .mig import SPEED, Partitions, partitions
 from .platform import Elastic, Node, check_platform, totals
 
@@ -207,7 +208,8 @@ class Scenario:
     @cached_property
     def observed(self) -> frozenset[str]:
         """Extra columns of the observation, of what can change in this scenario."""
-        found = {name for fault in self.faults for name in fault.observed}
+        effects = [effect for fault in self.faults for effect in fault.effects(self)]
+        found = {OBSERVED[effect.what] for effect in effects if effect.what in OBSERVED}
         found |= {"available", "ordered"} if self.elastic is not None else set()
         found |= {"available", "node"} if self.n_nodes > 1 else set()
         return frozenset(found)

@@ -23,6 +23,9 @@ GRID_TOLERANCE = 1e-9
 # What comes first at one decision: what is left, how it serves, who leaves memory.
 ORDER = (LOST, BLOCKED, LOAD_FACTOR, HEALTH, EVICTION)
 
+# Columns of the observation that show what is changed; the others are felt only.
+OBSERVED = {LOST: "available", BLOCKED: "available", HEALTH: "health"}
+
 
 class Strike(NamedTuple):
     """One strike on the decision grid.

@@ -94,6 +94,7 @@ NODE = np.dtype(
         ("speed", "f8"),  # constant
         ("value", "f8"),  # constant: price of its GPUs over the pool's mean price
         ("memory_mb", "f8"),  # constant: inf without a limit
+        ("hold", "f8"),  # constant: factor on footprints
         ("wanted", "f8"),  # scratch: sum of the shares asked for on it
         ("used_mb", "f8"),  # scratch: memory of the models on it
     ],

@@ -87,7 +87,8 @@ def finish_interval(system, constants, environment, agents, nodes, t0, t1):
         agent.billed = 0.0
         if agent.memory_from < t1:
             until = min(agent.memory_until, t1)
-            in_use = max(agent.share, constants[i].footprint)
+            footprint = constants[i].footprint * nodes[agent.node].hold
+            in_use = max(agent.share, footprint)
             agent.billed = (until - agent.memory_from) * in_use
         agent.busy = 0.0
         if agent.rate > 0.0 and constants[i].batched:
