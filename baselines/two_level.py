@@ -73,10 +73,10 @@ class TwoLevel(Allocator):
         factors = np.array([footprint_factor(scenario, m) for m in range(len(nodes))])
         memory = [np.inf if node.memory_mb is None else node.memory_mb for node in nodes]
         self._nodes = _Nodes(
-            gpus=np.array([node.gpus for node in nodes]),
-            speed=np.array([node.speed for node in nodes]),
-            price=np.array([node.price for node in nodes]),
-            memory_mb=np.array(memory),
+            gpus=np.array([node.gpus for node in nodes], dtype=np.float64),
+            speed=np.array([node.speed for node in nodes], dtype=np.float64),
+            price=np.array([node.price for node in nodes], dtype=np.float64),
+            memory_mb=np.array(memory, dtype=np.float64),
             footprint=np.outer(scenario.footprint, factors),
         )
         self._overdue = self._patience * scenario.cold_start_s
