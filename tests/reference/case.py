@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from slicegym.envs import Scenario, Tape
+from slicegym.envs.kernel.layout import CHANGE
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,40 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What a decision finds changed: `what` as in `layout`, of which node or agent, to which value."""
+
+    decision: int
+    what: int
+    target: int
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
 class Case:
-    """A scenario, a tape as a list of calls, and requested shares (intervals x agents) [GPU]."""
+    """A scenario, a tape as a list of calls, and what is requested at each decision.
+
+    A row of `shares` holds a share for each agent [GPU], and may go on as docs/platform.md says.
+    """
 
     scenario: Scenario
     calls: tuple[Call, ...]
     shares: tuple[tuple[float, ...], ...]
     note: str = field(default="", compare=False)
+    changes: tuple[Change, ...] = ()
 
     def tape(self) -> Tape:
         """The same calls as the package's own tape."""
-        return tape_of(self.calls, self.scenario)
+        tape = tape_of(self.calls, self.scenario)
+        rows = [(c.decision, c.what, c.target, c.value) for c in self.changes]
+        return replace(tape, changes=np.array(sorted(rows), CHANGE)) if rows else tape
+
+    def changes_at(self, decision: int) -> list[Change]:
+        """What the tape says of one decision."""
+        return [change for change in self.changes if change.decision == decision]
 
     def requested(self) -> np.ndarray:
-        """Requested shares, shape (intervals, agents) [GPU], as `simulate` takes them."""
+        """What is requested, shape (intervals, agents or more), as `simulate` takes it."""
         return np.array(self.shares, dtype=np.float64)
 
 

@@ -19,6 +19,7 @@ from .case import Call, Case
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
 CLOCKS = ("oldest_wait_s", "ready_in_s", "keep_alive_left_s", "pause_left_s")
 SEEN = (*COUNTS, *CLOCKS)
+PLATFORM = ("available", "ordered", "node")
 RECORDED = {"rejected": "rejections"}  # where `Run.records` has another name
 
 
@@ -27,7 +28,8 @@ class Outcome:
     """What one episode showed, whoever played it.
 
     Arrays over calls, over (intervals, agents), over intervals, or (cold starts) over agents;
-    `seen` holds arrays over (decisions, agents) of what was observed at each decision, `ends` of
+    `dollars` is what all cost, without the charge. `rented` is nan where the pool is not elastic,
+    `nodes` and `crossings` where it has no nodes. `seen` holds arrays over (decisions, agents) of what was observed at each decision, `ends` of
     what was recorded at the end of each interval. `area` is the integral over time of the open
     tasks, by the agent that opened them.
     """
@@ -45,12 +47,17 @@ class Outcome:
     idle_term: np.ndarray
     rewards: np.ndarray
     cold_starts: np.ndarray
+    dollars: np.ndarray
+    rented: np.ndarray
+    nodes: np.ndarray
+    crossings: np.ndarray
     seen: dict[str, np.ndarray]
     ends: dict[str, np.ndarray]
 
 
 TIMES = ("released_at", "started_at", "completed_at")
 AMOUNTS = ("shares", "area", "billed", "busy", "latency_term", "cost_term", "idle_term", "rewards")
+BILLS = ("dollars", "rented")
 
 Player = Callable[..., Outcome]
 
@@ -62,33 +69,55 @@ class Recorder:
 
     def __init__(self, shares: np.ndarray) -> None:
         self.shares = shares
-        self.seen: dict[str, list[np.ndarray]] = {key: [] for key in SEEN}
+        self.seen: dict[str, list[np.ndarray]] = {}
 
     def reset(self, scenario: Scenario) -> None:
         self.decision = 0
+        self.seen = {key: [] for key in columns(scenario)}
 
     def allocate(self, observation: Observation) -> np.ndarray:
-        for key in SEEN:
-            self.seen[key].append(np.array(getattr(observation, key), dtype=np.float64))
+        n = observation.scenario.n_agents
+        for key, rows in self.seen.items():
+            value = np.array(getattr(observation, key), dtype=np.float64)
+            rows.append(np.broadcast_to(value, (n,)))
         self.decision += 1
         row: np.ndarray = self.shares[self.decision - 1]
         return row
+
+
+def columns(scenario: Scenario) -> tuple[str, ...]:
+    """What is seen in a scenario."""
+    more = {
+        "available": scenario.elastic is not None or scenario.n_nodes > 1,
+        "ordered": scenario.elastic is not None,
+        "node": scenario.n_nodes > 1,
+    }
+    return (*SEEN, *(key for key in PLATFORM if more[key]))
 
 
 def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
     """Played by the plain simulator."""
     run = plain.play(case, horizon_charge)
     seen = {
-        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[:-1]], dtype=float)
-        for key in SEEN
+        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots], dtype=float)
+        for key in columns(case.scenario)
     }
     ends = {
-        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[1:]], dtype=int)
+        key: np.array([[getattr(a, key) for a in row] for row in run.ends], dtype=int)
         for key in COUNTS
     }
     names = {f.name for f in fields(Outcome)} - {"seen", "ends"}
     values = {name: np.array(getattr(run, name)) for name in names}
+    values["dollars"] = values["dollars"].sum()
+    values |= absent(case.scenario)
     return Outcome(**values, seen=seen, ends=ends)
+
+
+def absent(scenario: Scenario) -> dict[str, np.ndarray]:
+    """What a scenario without an elastic pool, or without nodes, has not."""
+    names = () if scenario.elastic else ("rented",)
+    names += () if scenario.n_nodes > 1 else ("nodes", "crossings")
+    return {name: np.array(np.nan) for name in names}
 
 
 def by_kernel(case: Case, horizon_charge: bool = True, **options: Any) -> Outcome:
@@ -105,11 +134,13 @@ def by_general_path(case: Case, horizon_charge: bool = True) -> Outcome:
 
 def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
     """The package's own run as an outcome."""
+    own = {
+        name: np.array(getattr(run, name)) for name in (*TIMES, "rejected", "shares", "cold_starts")
+    }
     return Outcome(
-        **{
-            name: np.array(getattr(run, name))
-            for name in (*TIMES, "rejected", "shares", "cold_starts")
-        },
+        **own,
+        **platform_of(run),
+        dollars=np.array(run.metrics["cost_usd"]),
         area=np.array(run.records["area"]),
         billed=np.array(run.records["billed"]),
         busy=np.array(run.records["busy"]),
@@ -120,6 +151,17 @@ def outcome_of(run: Run, seen: dict[str, np.ndarray]) -> Outcome:
         seen=seen,
         ends={key: np.array(run.records[RECORDED.get(key, key)]) for key in COUNTS},
     )
+
+
+def platform_of(run: Run) -> dict[str, np.ndarray]:
+    """What the pool did, where it can do anything."""
+    has = {
+        "rented": lambda: np.array(run.history["rented"]),
+        "nodes": lambda: np.array(run.records["node"]),
+        "crossings": lambda: np.array([run.metrics["crossings"]]),
+    }
+    missing = absent(run.scenario)
+    return {name: missing[name] if name in missing else get() for name, get in has.items()}
 
 
 judged = pytest.mark.parametrize(
@@ -137,16 +179,20 @@ def assert_agree(one: Outcome, other: Outcome, tolerance: float) -> None:
     """
     np.testing.assert_array_equal(one.rejected, other.rejected, "rejected")
     np.testing.assert_array_equal(one.cold_starts, other.cold_starts, "cold starts")
+    for name in ("nodes", "crossings"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
     for name in TIMES:
         a, b = getattr(one, name), getattr(other, name)
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
     for name in COUNTS:
         np.testing.assert_array_equal(one.seen[name], other.seen[name], name)
         np.testing.assert_array_equal(one.ends[name], other.ends[name], name)
-    for name in CLOCKS:
+    for name in one.seen.keys() & {"node"}:
+        np.testing.assert_array_equal(one.seen[name], other.seen[name], name)
+    for name in (*CLOCKS, *(one.seen.keys() & {"available", "ordered"})):
         a, b = one.seen[name], other.seen[name]
         np.testing.assert_allclose(a, b, rtol=0, atol=max(tolerance, 1e-12), err_msg=name)
-    for name in AMOUNTS:
+    for name in (*AMOUNTS, *BILLS):
         a, b = getattr(one, name), getattr(other, name)
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from .case import Case, number_of_intervals
@@ -13,7 +12,11 @@ from .world import World
 
 @dataclass
 class PlainRun:
-    """Everything that one episode showed. Lists over calls, or intervals x agents."""
+    """Everything that one episode showed. Lists over calls, intervals, or intervals x agents.
+
+    `snapshots` are what was observed at the decisions, `ends` what there was at the end of each
+    interval, before anything went wrong at the next decision.
+    """
 
     released_at: list[float]
     started_at: list[float]
@@ -21,6 +24,9 @@ class PlainRun:
     rejected: list[bool]
     shares: list[list[float]]
     snapshots: list[list[Snapshot]]
+    ends: list[list[Snapshot]]
+    nodes: list[list[int]]
+    rented: list[float]
     area: list[list[float]]
     billed: list[list[float]]
     busy: list[list[float]]
@@ -29,16 +35,9 @@ class PlainRun:
     idle_term: list[float]
     rewards: list[float]
     cold_starts: list[int]
-
-
-def feasible(requested: Sequence[float], gpus: float, quantum: float) -> list[float]:
-    """Clip at zero, drop what is under the quantum, scale what exceeds the pool."""
-    shares = [g if g >= quantum and g > 0 else 0.0 for g in requested]
-    total = sum(shares)
-    if total > gpus:
-        factor = gpus / total
-        shares = [g * factor for g in shares]
-    return shares
+    dollars: list[float]
+    crossings: list[int]
+    """One number, of the whole episode."""
 
 
 def play(case: Case, horizon_charge: bool = True) -> PlainRun:
@@ -50,15 +49,20 @@ def play(case: Case, horizon_charge: bool = True) -> PlainRun:
         start = k * scenario.interval_s
         end = (k + 1) * scenario.interval_s if k < n - 1 else scenario.horizon_s
         world.settle(starts=False)
+        if k > 0:
+            run.ends.append(world.look())
+        world.change(case.changes_at(k))
         run.snapshots.append(world.observe())
-        run.shares.append(feasible(case.shares[k], scenario.gpus, scenario.share_quantum))
-        world.decide(run.shares[-1])
+        world.decide(case.shares[k])
+        run.shares.append([agent.share for agent in world.agents])
+        run.nodes.append([agent.node for agent in world.agents])
+        run.rented.append(world.platform.rented)
         world.settle(starts=True)  # what the decision itself made due at this instant
         world.run_until(end)
         if k == n - 1:
             world.settle(starts=False)  # completions at the horizon count
         close_interval(run, world, end - start, horizon_charge and k == n - 1)
-    run.snapshots.append(world.observe())
+    run.ends.append(world.look())
     return fill(run, world)
 
 
@@ -67,13 +71,17 @@ def close_interval(run: PlainRun, world: World, length: float, charge: bool) -> 
     scenario = world.scenario
     area = sum(a / agent.priority for a, agent in zip(world.area, scenario.agents, strict=True))
     billed, busy = sum(world.billed), sum(world.busy)
+    if scenario.elastic:  # the pool's own bill takes the place of the agents'
+        billed = run.rented[-1] * length
+    run.dollars.append(billed * scenario.price_per_gpu_hour / 3600)
     if charge:
         for task, opened in enumerate(world.opened):
             if math.isnan(opened) or not math.isnan(world.closed[task]):
                 continue
             area += world.weight[task] * scenario.reference_latency_s
             for job in world.members[task]:
-                needed = world.work_left(job) / world.agents[job.call.agent].throughput
+                left = world.work_left(job) + job.decode
+                needed = left / world.agents[job.call.agent].throughput
                 billed += needed
                 busy += needed
     w = scenario.weights
@@ -96,4 +104,5 @@ def fill(run: PlainRun, world: World) -> PlainRun:
     run.completed_at = [job.completed for job in world.jobs]
     run.rejected = [job.rejected for job in world.jobs]
     run.cold_starts = [agent.cold_starts for agent in world.agents]
+    run.crossings = [world.crossings]
     return run

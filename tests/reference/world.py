@@ -1,7 +1,7 @@
 """The state and the rules of the plain simulator: objects, and every event found by looking.
 
-It is written from docs/model.md section by section, to be read beside it, and shares no line
-with the compiled kernel. It looks at everything at every event, so it is slow and has nothing
+It is written from docs/model.md section by section, to be read beside it (what docs/platform.md
+adds is in `platform` and `batched`), and shares no line with the compiled kernel. It looks at everything at every event, so it is slow and has nothing
 that could go stale. Where the text is silent the choice is written next to the code.
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .case import Case
+from .case import Case, Change
 from .parts import COLD, LOADING, NEVER, WAITING, WARM, Agent, Job, Snapshot
+from .platform import Platform
+from .seen import snapshot
 
 
 class World:
@@ -28,9 +30,14 @@ class World:
                 keep_alive_s=a.keep_alive_s,
                 footprint=scenario.share_quantum if a.footprint is None else a.footprint,
                 memory_mb=a.memory_mb,
+                batched=a.service == "batched",
+                half_batch=a.half_batch,
+                prefill=a.prefill,
             )
             for a in scenario.agents
         ]
+        self.platform = Platform(scenario, self.agents)
+        self.crossings = 0
         self.jobs = [Job(call, call.work, len(call.predecessors)) for call in case.calls]
         for job in self.jobs:
             if not job.call.predecessors:
@@ -59,8 +66,8 @@ class World:
             if not math.isnan(self.opened[task]) and math.isnan(self.closed[task]):
                 self.area[first] += passed
         for i, agent in enumerate(self.agents):
-            self.billed[i] += passed * agent.billed
-            self.busy[i] += passed * agent.busy
+            self.billed[i] += passed * agent.billed * agent.price
+            self.busy[i] += passed * agent.busy * agent.price
         self.now = until
 
     def next_event(self) -> float:
@@ -84,19 +91,32 @@ class World:
             self.completions(starts)
             self.ends(starts)
             self.releases(starts)
+            if starts:  # calls of a batch are as fast as it is full
+                self.set_rates()
 
     # ---- (1) completions -----------------------------------------------------------------------
 
     def completions(self, starts: bool) -> None:
         for index, job in enumerate(self.jobs):
-            if job.completes_at <= self.now:
-                self.complete(index, job)
-                if starts:
-                    self.start_waiting(self.agents[job.call.agent])
+            if job.completes_at > self.now:
+                continue
+            if job.decode > 0:
+                self.begin_decoding(index, job)
+                continue
+            self.complete(index, job)
+            if starts:
+                self.start_waiting(self.agents[job.call.agent])
+
+    def begin_decoding(self, index: int, job: Job) -> None:
+        self.agents[job.call.agent].prefilling.remove(index)
+        job.remaining, job.decode = job.decode, 0.0
+        job.rate, job.completes_at = 0.0, NEVER
 
     def complete(self, index: int, job: Job) -> None:
         agent = self.agents[job.call.agent]
         agent.serving.remove(index)
+        if index in agent.prefilling:
+            agent.prefilling.remove(index)  # a call that is all prefill
         agent.completions += 1
         job.completed, job.completes_at, job.remaining = self.now, NEVER, 0.0
         task = job.call.task
@@ -106,7 +126,10 @@ class World:
             if index in other.call.predecessors:
                 other.missing -= 1
                 if other.missing == 0:
-                    self.plan_release(other, self.now + other.call.delay)
+                    crosses = agent.node != self.agents[other.call.agent].node
+                    self.crossings += crosses
+                    wait = other.call.delay + (self.scenario.cross_node_s if crosses else 0.0)
+                    self.plan_release(other, self.now + wait)
         if all(not math.isnan(member.completed) for member in self.members[task]):
             self.closed[task] = self.now
 
@@ -122,20 +145,15 @@ class World:
                 agent.paused = False
         if starts:  # at a decision, waiting loads are looked at after the new shares
             self.admit_loads()
-            self.set_rates()
             self.start_all()
 
     def admit_loads(self) -> None:
         """In agent order, each waiting load that fits beside what is loading or warm."""
-        pool = self.scenario.pool_memory_mb
         for agent in self.agents:
-            if agent.status != WAITING:
+            if agent.status != WAITING or not self.platform.has_room(agent):
                 continue
-            used = sum(a.memory_mb for a in self.agents if a.status in (LOADING, WARM))
-            if pool is not None and used + agent.memory_mb > pool:
-                continue
-            if agent.cold_start_s > 0:
-                agent.status, agent.ready_at = LOADING, self.now + agent.cold_start_s
+            if agent.load_s > 0:
+                agent.status, agent.ready_at = LOADING, self.now + agent.load_s
                 agent.cold_starts += 1
             else:
                 agent.status = WARM
@@ -195,13 +213,17 @@ class World:
         while agent.works and agent.waiting and len(agent.serving) < agent.concurrency:
             index = agent.waiting.pop(0)
             agent.serving.append(index)
-            self.jobs[index].started = self.now
-            self.set_rate(self.jobs[index], agent.rate)
+            job = self.jobs[index]
+            job.started = self.now
+            prefill = agent.prefill * job.remaining
+            if prefill > 0:
+                agent.prefilling.append(index)
+                job.remaining, job.decode = prefill, job.remaining - prefill
 
     def set_rates(self) -> None:
         for agent in self.agents:
             for index in agent.serving:
-                self.set_rate(self.jobs[index], agent.rate if agent.works else 0.0)
+                self.set_rate(self.jobs[index], agent.rate(index))
 
     def set_rate(self, job: Job, rate: float) -> None:
         """Work in progress survives any change; nothing is recomputed where nothing changed."""
@@ -212,52 +234,35 @@ class World:
         job.completes_at = self.now + job.remaining / rate if rate > 0 else NEVER
 
     def work_left(self, job: Job) -> float:
+        """Of its phase."""
         if job.rate == 0.0 or not math.isnan(job.completed):
             return job.remaining
         return max(0.0, job.remaining - job.rate * (self.now - job.since))
 
     # ---- decisions -----------------------------------------------------------------------------
 
+    def change(self, changes: Sequence[Change]) -> None:
+        """What goes wrong at this decision, before it is observed."""
+        self.platform.change(changes, self.now)
+
+    def look(self) -> list[Snapshot]:
+        return [snapshot(self, agent) for agent in self.agents]
+
     def observe(self) -> list[Snapshot]:
         """What is seen at a decision; the counters of the interval start anew."""
-        seen = [self.snapshot(agent) for agent in self.agents]
+        seen = self.look()
         for agent in self.agents:
             agent.arrivals = agent.completions = agent.rejections = 0
         return seen
 
-    def snapshot(self, agent: Agent) -> Snapshot:
-        oldest = min((self.jobs[i].released for i in agent.waiting), default=self.now)
-        return Snapshot(
-            status=agent.status,
-            share=agent.share,
-            queue=len(agent.waiting),
-            in_service=len(agent.serving),
-            arrivals=agent.arrivals,
-            completions=agent.completions,
-            rejected=agent.rejections,
-            oldest_wait_s=self.now - oldest,
-            ready_in_s=self.until_ready(agent),
-            keep_alive_left_s=self.until_cold(agent),
-            pause_left_s=agent.resume_at - self.now if agent.paused else 0.0,
-        )
-
-    def until_ready(self, agent: Agent) -> float:
-        if agent.status == WARM:
-            return 0.0
-        return agent.ready_at - self.now if agent.status == LOADING else agent.cold_start_s
-
-    def until_cold(self, agent: Agent) -> float:
-        if agent.status != WARM:
-            return 0.0
-        return agent.cold_at - self.now if agent.cold_at < NEVER else agent.keep_alive_s
-
-    def decide(self, shares: Sequence[float]) -> None:
-        """New shares, then loads into free memory, then starts."""
+    def decide(self, request: Sequence[float]) -> None:
+        """The pool, then new shares, then loads into free memory, then starts."""
+        shares = self.platform.request(request, self.now)
         for agent, share in zip(self.agents, shares, strict=True):
             self.change_share(agent, share)
         self.admit_loads()
-        self.set_rates()
         self.start_all()
+        self.set_rates()
 
     def change_share(self, agent: Agent, share: float) -> None:
         changed = abs(share - agent.share) > self.scenario.share_quantum
