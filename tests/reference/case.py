@@ -30,7 +30,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Change:
-    """What a decision finds changed: `what` as in `layout`, of which node or agent, to which value."""
+    """What a decision finds changed: `what` (as in `layout`), of which node or agent, to what."""
 
     decision: int
     what: int

@@ -13,7 +13,7 @@ import pytest
 from slicegym.envs import Agent, Observation, Run, Scenario, simulate
 
 from . import plain
-from .case import Call, Case
+from .case import Call, Case, Change
 
 # What an allocator sees of each agent, under the names of `Observation` and of `plain.Snapshot`.
 COUNTS = ("status", "queue", "in_service", "arrivals", "completions", "rejected")
@@ -28,10 +28,10 @@ class Outcome:
     """What one episode showed, whoever played it.
 
     Arrays over calls, over (intervals, agents), over intervals, or (cold starts) over agents;
-    `dollars` is what all cost, without the charge. `rented` is nan where the pool is not elastic,
-    `nodes` and `crossings` where it has no nodes. `seen` holds arrays over (decisions, agents) of what was observed at each decision, `ends` of
+    `seen` holds arrays over (decisions, agents) of what was observed at each decision, `ends` of
     what was recorded at the end of each interval. `area` is the integral over time of the open
-    tasks, by the agent that opened them.
+    tasks, by the agent that opened them. `dollars` is what all cost, without the charge. `rented`
+    is nan where the pool is not elastic, `nodes` and `crossings` where it is not several machines.
     """
 
     released_at: np.ndarray
@@ -211,13 +211,20 @@ def case(
     agents: Agent | Sequence[Agent],
     calls: Sequence[Call],
     shares: Sequence[float | Sequence[float]],
+    changes: Sequence[Change] = (),
     **others: Any,
 ) -> Case:
-    """An instance with one decision a second, and one row of shares for each decision."""
+    """An instance with one decision a second, and one row of requests for each decision."""
     agents = (agents,) if isinstance(agents, Agent) else tuple(agents)
     rows = tuple(tuple(row) if isinstance(row, Sequence) else (row,) for row in shares)
     settings = {"interval_s": 1.0, "horizon_s": float(len(rows)), "share_quantum": 1 / 64}
-    return Case(Scenario(agents=agents, **{**settings, **others}), tuple(calls), rows)
+    scenario = Scenario(agents=agents, **{**settings, **others})
+    return Case(scenario, tuple(calls), rows, changes=tuple(changes))
+
+
+def near(actual: np.ndarray, expected: Sequence[Any] | np.ndarray) -> bool:
+    """Equal but for rounding, nan equal to nan."""
+    return np.allclose(actual, np.array(expected, dtype=float), rtol=0, atol=1e-12, equal_nan=True)
 
 
 def singles(*releases: float, agent: int = 0, work: float = 1.0) -> list[Call]:

@@ -1,8 +1,9 @@
 """The state and the rules of the plain simulator: objects, and every event found by looking.
 
 It is written from docs/model.md section by section, to be read beside it (what docs/platform.md
-adds is in `platform` and `batched`), and shares no line with the compiled kernel. It looks at everything at every event, so it is slow and has nothing
-that could go stale. Where the text is silent the choice is written next to the code.
+adds is in `platform` and `batched`), and shares no line with the compiled kernel. It looks at
+everything at every event, so it is slow and has nothing that could go stale. Where the text is
+silent the choice is written next to the code.
 """
 
 from __future__ import annotations
