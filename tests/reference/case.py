@@ -54,8 +54,8 @@ class Case:
     def tape(self) -> Tape:
         """The same calls as the package's own tape."""
         tape = tape_of(self.calls, self.scenario)
-        rows = [(c.decision, c.what, c.target, c.value) for c in self.changes]
-        return replace(tape, changes=np.array(sorted(rows), CHANGE)) if rows else tape
+        rows = sorted((c.decision, c.what, c.target, c.value) for c in self.changes)
+        return replace(tape, changes=np.array(rows, CHANGE)) if rows else tape
 
     def changes_at(self, decision: int) -> list[Change]:
         """What the tape says of one decision."""

@@ -99,11 +99,11 @@ def by_plain(case: Case, horizon_charge: bool = True) -> Outcome:
     """Played by the plain simulator."""
     run = plain.play(case, horizon_charge)
     seen = {
-        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots], dtype=float)
+        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[:-1]], dtype=float)
         for key in columns(case.scenario)
     }
     ends = {
-        key: np.array([[getattr(a, key) for a in row] for row in run.ends], dtype=int)
+        key: np.array([[getattr(a, key) for a in row] for row in run.snapshots[1:]], dtype=int)
         for key in COUNTS
     }
     names = {f.name for f in fields(Outcome)} - {"seen", "ends"}

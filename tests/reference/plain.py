@@ -14,8 +14,8 @@ from .world import World
 class PlainRun:
     """Everything that one episode showed. Lists over calls, intervals, or intervals x agents.
 
-    `snapshots` are what was observed at the decisions, `ends` what there was at the end of each
-    interval, before anything went wrong at the next decision.
+    `snapshots` are what was observed at the decisions, and what there was at the horizon. What the
+    books say of the end of an interval is what the next decision sees, faults included.
     """
 
     released_at: list[float]
@@ -24,7 +24,6 @@ class PlainRun:
     rejected: list[bool]
     shares: list[list[float]]
     snapshots: list[list[Snapshot]]
-    ends: list[list[Snapshot]]
     nodes: list[list[int]]
     rented: list[float]
     area: list[list[float]]
@@ -49,8 +48,6 @@ def play(case: Case, horizon_charge: bool = True) -> PlainRun:
         start = k * scenario.interval_s
         end = (k + 1) * scenario.interval_s if k < n - 1 else scenario.horizon_s
         world.settle(starts=False)
-        if k > 0:
-            run.ends.append(world.look())
         world.change(case.changes_at(k))
         run.snapshots.append(world.observe())
         world.decide(case.shares[k])
@@ -62,7 +59,7 @@ def play(case: Case, horizon_charge: bool = True) -> PlainRun:
         if k == n - 1:
             world.settle(starts=False)  # completions at the horizon count
         close_interval(run, world, end - start, horizon_charge and k == n - 1)
-    run.ends.append(world.look())
+    run.snapshots.append(world.observe())
     return fill(run, world)
 
 

@@ -33,10 +33,10 @@ def snapshot(world: World, agent: Agent) -> Snapshot:
 
 
 def until_ready(agent: Agent, now: float) -> float:
-    """A storm is no more foreseen than anything else: cold agents show their usual cold start."""
+    """A cold agent shows how long a load takes now, in a storm too."""
     if agent.status == WARM:
         return 0.0
-    return agent.ready_at - now if agent.status == LOADING else agent.cold_start_s
+    return agent.ready_at - now if agent.status == LOADING else agent.load_s
 
 
 def until_cold(agent: Agent, now: float) -> float:

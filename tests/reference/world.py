@@ -246,12 +246,9 @@ class World:
         """What goes wrong at this decision, before it is observed."""
         self.platform.change(changes, self.now)
 
-    def look(self) -> list[Snapshot]:
-        return [snapshot(self, agent) for agent in self.agents]
-
     def observe(self) -> list[Snapshot]:
         """What is seen at a decision; the counters of the interval start anew."""
-        seen = self.look()
+        seen = [snapshot(self, agent) for agent in self.agents]
         for agent in self.agents:
             agent.arrivals = agent.completions = agent.rejections = 0
         return seen
