@@ -73,6 +73,20 @@ def test_move_without_a_share_loads_only_with_one(play: Player) -> None:
     assert same(run.completed_at, [3.0])  # 1/2 done, loading from 2 to 2.5
 
 
+def test_move_with_another_share_causes_no_pause(play: Player) -> None:
+    # The agent that moves is cold, and its first share from cold causes none: a quarter is left
+    # at 1, loaded at 1.5, done at 2.
+    nodes = (Node("a", gpus=1), Node("b", gpus=1))
+    made = case(
+        agent(cold_start_s=0.5),
+        singles(0.0, work=0.75),
+        [(1, STAY), (0.5, 1)],
+        nodes=nodes,
+        reconfigure_s=5.0,
+    )
+    assert same(play(made).completed_at, [2.0])
+
+
 def test_shares_are_feasible_on_each_node_by_itself(play: Player) -> None:
     # 2 on a node of 1 are halved, 4 on a node of 2 likewise; c's are untouched on b alone.
     nodes = (Node("a", gpus=1), Node("b", gpus=2))

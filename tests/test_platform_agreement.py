@@ -6,6 +6,7 @@ discrete outcomes. The laws at the end say what each feature must leave as it wa
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,15 +18,17 @@ from hypothesis import strategies as st
 from slicegym.envs.kernel.layout import EVICTION, HEALTH, LOAD_FACTOR, LOST
 from slicegym.envs.platform import Elastic, Node
 
-from .reference.case import Case, Change
+from .reference.case import Call, Case, Change
 from .reference.judges import (
     TIMES,
     Outcome,
+    agent,
     assert_agree,
     by_general_path,
     by_kernel,
     by_plain,
 )
+from .reference.judges import case as case_of
 from .reference.platforms import exact_platforms, rough_platforms
 from .reference.strategies import exact_cases, rough_cases
 from .test_plain_agreement import agree_exactly, agree_roughly, is_exact
@@ -65,6 +68,22 @@ def test_pools_agree(case: Case) -> None:
 @given(case=rough_platforms(batches=False, pools=False))
 def test_faults_agree(case: Case) -> None:
     agree_roughly(case)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_long_busy_batches_agree(seed: int) -> None:
+    """Hundreds of calls through large batches, whose rates change a thousand times."""
+    rng = random.Random(seed)
+    calls = [
+        Call(rng.randrange(2), rng.expovariate(1.0), task, rng.uniform(0.0, 90.0))
+        for task in range(300)
+    ]
+    llms = [
+        agent(name, 3.0, service="batched", concurrency=c, half_batch=h, prefill=p)
+        for name, c, h, p in (("a", 32, 8.0, 0.3), ("b", 128, 100.0, 0.05))
+    ]
+    rows = [(rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)) for _ in range(120)]
+    agree_roughly(case_of(llms, calls, rows, gpus=2.0))
 
 
 @pytest.mark.slow

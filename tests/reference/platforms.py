@@ -192,4 +192,9 @@ def _platforms(
     features: dict[str, bool],
 ) -> st.SearchStrategy[Case]:
     chosen = Features(**features)
-    return sources.map(lambda rng: build_platform(family(rng), Options(), chosen))
+    return sources.map(lambda rng: one_of(family, rng, chosen))
+
+
+def one_of(family: Callable[[random.Random], Numbers], rng: random.Random, what: Features) -> Case:
+    """Of call graphs or of independent calls, for which the package has another path."""
+    return build_platform(family(rng), Options(graphs=rng.random() < 0.5), what)
