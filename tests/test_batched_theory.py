@@ -5,7 +5,7 @@ half batch, φ(n) the gain of a batch of n.
 
 * h = 0 is processor sharing, and so is service that is all prefill. Its mean latency
   1/(T·g)/(1 - ρ) hangs on nothing but the mean of the work (L. Kleinrock, "Queueing Systems II",
-  1976, section 4.4): the mean of latency over work is 1/(1 - ρ) too.
+  1976, chapter 4): the mean of latency over work is 1/(1 - ρ) too.
 * With exponential work and no prefill the number of calls in the system is a birth-death chain:
   up at λ, down at T·g·φ(min(n, c)).
 * h → ∞ is M/M/c.
