@@ -87,7 +87,7 @@ def footprint_factor(scenario: Scenario, node: int) -> float:
         return 1.0
     mean = math.fsum(memory for memory, _ in per_gpu) / scenario.gpus
     memory, gpus = per_gpu[node]
-    return mean * gpus / memory
+    return mean / (memory / gpus)  # exactly 1 where all are alike
 
 
 def check_platform(scenario: Scenario) -> None:

@@ -31,6 +31,8 @@ class Agent:
     """Of its node."""
     price: float = 1.0
     """Of its node, in prices of a mean GPU of the pool."""
+    hold: float = 1.0
+    """Factor on the footprint, of its node."""
     health: float = 1.0
     load_factor: float = 1.0
     share: float = 0.0
@@ -81,7 +83,8 @@ class Agent:
     @property
     def billed(self) -> float:
         """GPUs billed now."""
-        return max(self.share, self.footprint) if self.status in (LOADING, WARM) else 0.0
+        held = self.footprint * self.hold
+        return max(self.share, held) if self.status in (LOADING, WARM) else 0.0
 
     @property
     def busy(self) -> float:

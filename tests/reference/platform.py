@@ -27,6 +27,8 @@ class Machine:
     """In prices of a mean GPU of the pool."""
     memory_mb: float | None
     lost: float = 0.0
+    hold: float = 1.0
+    """Factor on footprints: a model takes a larger part of a smaller GPU."""
 
 
 class Platform:
@@ -38,6 +40,11 @@ class Platform:
         self.machines = [
             Machine(n.gpus, n.speed, n.price / mean, n.memory_mb) for n in scenario.nodes
         ] or [Machine(scenario.gpus, 1.0, 1.0, scenario.pool_memory_mb)]
+        memory = [m.memory_mb for m in self.machines if m.memory_mb is not None]
+        if scenario.nodes and len(memory) == len(self.machines):
+            mean_mb = math.fsum(memory) / scenario.gpus
+            for machine, own_mb in zip(self.machines, memory, strict=True):
+                machine.hold = mean_mb / (own_mb / machine.gpus)
         self.units: list[float] = []
         """When each rented unit is ready, in the order in which they were ordered."""
         if self.elastic:
@@ -53,6 +60,7 @@ class Platform:
     def place(self, agent: Agent, node: int) -> None:
         machine = self.machines[node]
         agent.node, agent.speed, agent.price = node, machine.speed, machine.price
+        agent.hold = machine.hold
 
     # ---- what there is -------------------------------------------------------------------------
 
