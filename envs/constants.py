@@ -43,7 +43,7 @@ def system_constants(scenario: Scenario, horizon_charge: bool) -> NDArray[Any]:
 
 def machines(scenario: Scenario) -> NDArray[Any]:
     """Return the nodes as an episode begins, shape (M,); a pool without nodes is one."""
-    nodes = np.zeros(scenario.n_nodes, layout.NODE)
+    nodes = np.zeros(scenario.n_nodes, layout.MACHINE)
     memory: list[float | None] = [scenario.pool_memory_mb]
     nodes["gpus"], nodes["speed"], nodes["value"] = scenario.gpus, 1.0, 1.0
     if scenario.nodes:
@@ -52,7 +52,6 @@ def machines(scenario: Scenario) -> NDArray[Any]:
         price = scenario.price_per_gpu_hour
         nodes["value"] = [node.price / price for node in scenario.nodes]
         memory = [node.memory_mb for node in scenario.nodes]
-    nodes["whole"] = nodes["gpus"]
     nodes["hold"] = [footprint_factor(scenario, m) for m in range(scenario.n_nodes)]
     nodes["memory_mb"] = [math.inf if m is None else m for m in memory]
     return nodes

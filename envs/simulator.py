@@ -58,6 +58,7 @@ class Simulator:
         self._cuts = layout.Cuts(cuts.vectors, cuts.starts, cuts.covered, cuts.widths)
         self._machines = machines(scenario)
         self._nodes = np.zeros((batch, scenario.n_nodes), layout.NODE)
+        self._flights = np.zeros((batch, scenario.n_agents), layout.FLIGHT)
         self._units = np.zeros((batch, most_units(scenario)))
         self._changes = np.zeros((batch, 1), layout.CHANGE)
         self._slots = np.zeros((batch, int(servers(scenario).sum())), layout.SLOT)
@@ -110,6 +111,7 @@ class Simulator:
         load_graph(
             self.environments[b : b + 1],
             self.agents[b],
+            self._flights[b],
             self._calls[b],
             self._tasks[b],
             self._task_calls[b],
@@ -130,7 +132,7 @@ class Simulator:
         )
         self._load_changes(b, tape)
         graph = (self._calls, self._slots, self._tasks, self._task_calls, self._roots)
-        kernel.open_batch_graph(*self._opening(), *graph, self._delayed, b, b + 1)
+        kernel.open_batch_graph(*self._opening(), *graph, self._delayed, self._flights, b, b + 1)
         if tape.routing is not None:
             self.environments["routing"][b] = self._known_routing(tape.routing)
 
@@ -338,12 +340,12 @@ class Simulator:
         return [*head, self.environments, self.agents, *pool]
 
     def _independent_state(self) -> list[Any]:
-        head = [self._system, self._constants, self._cuts, self.environments, self.agents]
-        return [*head, self._nodes, self._units, self._changes, self._calls, self._slots]
+        return [*self._opening(), self._calls, self._slots]
 
     def _graph_state(self) -> list[Any]:
         tasks = [self._tasks, self._task_calls, self._successors]
-        return [*self._independent_state(), *tasks, self._roots, self._delayed, self._order]
+        rest = [self._roots, self._delayed, self._order, self._flights]
+        return [*self._independent_state(), *tasks, *rest]
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
         """Make room for larger tapes, a quarter more than asked, keeping what is loaded."""

@@ -157,9 +157,10 @@ def test_gymnasium_finds_the_masks() -> None:
 
 @pytest.mark.slow
 def test_maskable_ppo_trains_on_slices() -> None:
-    maskable = pytest.importorskip("sb3_contrib")
+    import sb3_contrib  # loads torch: only where the slow tests run
+
     env = gym.make("slicegym/Mig-v0", actions="slices")
-    model = maskable.MaskablePPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0)
+    model = sb3_contrib.MaskablePPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0)
     model.learn(128)
     flat, _ = env.reset(seed=0)
     masks = env.get_wrapper_attr("action_masks")()

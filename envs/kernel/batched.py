@@ -18,11 +18,19 @@ PREFILL_ENDED, NOTHING_DUE = -1, -2
 
 
 @compiled_in_place
-def begin_batched(agent, rate):
-    """Put the rate of a full batch into force, from `active_from` on [work/s]."""
-    agent.rate = rate
-    agent.clock_at = agent.active_from
+def begin_flight(agent, flight):
+    """Let the clocks run from `active_from` on."""
+    flight.clock_at = agent.active_from
+    flight.served = 0.0
+
+
+@compiled_in_place
+def finish_flight(constants, agent, flight, t1):
+    """Play the calls in flight to the interval's end, and sum what they did."""
     agent.served = 0.0
+    if agent.rate > 0.0:
+        advance(constants, agent, flight, t1)
+        agent.served = flight.served / agent.rate
 
 
 @compiled_in_place
@@ -34,99 +42,102 @@ def _gain(constants, decoding):
 
 
 @compiled_in_place
-def advance(constants, agent, now):
+def advance(constants, agent, flight, now):
     """Let the calls in flight work up to `now`."""
-    if not now > agent.clock_at:
+    if not now > flight.clock_at:
         return
     if agent.in_service > 0:
-        decoding = agent.in_service - agent.prefilling
-        done = (now - agent.clock_at) * agent.rate / agent.in_service
-        agent.clock_prefill += done
-        agent.served += agent.prefilling * done
+        decoding = agent.in_service - flight.prefilling
+        done = (now - flight.clock_at) * agent.rate / agent.in_service
+        flight.clock_prefill += done
+        flight.served += flight.prefilling * done
         if decoding > 0:
             done *= _gain(constants, decoding)
-            agent.clock_decode += done
-            agent.served += decoding * done
-    agent.clock_at = now
+            flight.clock_decode += done
+            flight.served += decoding * done
+    flight.clock_at = now
 
 
 @compiled_in_place
-def _end_of_prefill(constants, agent, slots):
+def _end_of_prefill(constants, agent, flight, slots):
     """Return when the first call in prefill begins to decode; inf without one."""
-    if agent.prefilling == 0:
+    if flight.prefilling == 0:
         return np.inf
-    left = slots[constants.first_server + constants.concurrency].finish - agent.clock_prefill
-    return agent.clock_at + left * agent.in_service / agent.rate
+    left = slots[constants.first_server + constants.concurrency].finish - flight.clock_prefill
+    return flight.clock_at + left * agent.in_service / agent.rate
 
 
 @compiled_in_place
-def _end_of_decoding(constants, agent, slots):
-    decoding = agent.in_service - agent.prefilling
+def _end_of_decoding(constants, agent, flight, slots):
+    decoding = agent.in_service - flight.prefilling
     if decoding == 0:
         return np.inf
-    left = slots[constants.first_server].finish - agent.clock_decode
-    return agent.clock_at + left * agent.in_service / (agent.rate * _gain(constants, decoding))
+    left = slots[constants.first_server].finish - flight.clock_decode
+    return flight.clock_at + left * agent.in_service / (agent.rate * _gain(constants, decoding))
 
 
 @compiled_in_place
-def next_end(constants, agent, slots):
+def next_end(constants, agent, flight, slots):
     """Return when the next call in flight ends its phase; the agent must be active."""
-    return min(_end_of_prefill(constants, agent, slots), _end_of_decoding(constants, agent, slots))
+    return min(
+        _end_of_prefill(constants, agent, flight, slots),
+        _end_of_decoding(constants, agent, flight, slots),
+    )
 
 
 @compiled_in_place
-def admit_call(constants, agent, calls, slots, call, now, t1):
+def admit_call(constants, agent, flight, calls, slots, call, now, t1):
     """Put a call into flight at `now`."""
-    advance(constants, agent, now)
+    advance(constants, agent, flight, now)
     calls[call].started = now
     agent.started += t1 - now
     agent.in_service += 1
     if constants.prefill > 0.0:
-        mark = agent.clock_prefill + constants.prefill * calls[call].work
+        mark = flight.clock_prefill + constants.prefill * calls[call].work
         base = constants.first_server + constants.concurrency
-        push_slot(slots, base, agent.prefilling, mark, call)
-        agent.prefilling += 1
+        push_slot(slots, base, flight.prefilling, mark, call)
+        flight.prefilling += 1
     else:
-        _begin_decoding(constants, agent, calls, slots, call)
+        _begin_decoding(constants, agent, flight, calls, slots, call)
 
 
 @compiled_in_place
-def _begin_decoding(constants, agent, calls, slots, call):
-    mark = agent.clock_decode + (1.0 - constants.prefill) * calls[call].work
-    decoding = agent.in_service - agent.prefilling - 1
+def _begin_decoding(constants, agent, flight, calls, slots, call):
+    mark = flight.clock_decode + (1.0 - constants.prefill) * calls[call].work
+    decoding = agent.in_service - flight.prefilling - 1
     push_slot(slots, constants.first_server, decoding, mark, call)
 
 
 @compiled_in_place
-def play_end(constants, agent, calls, slots, now, t1):
+def play_end(constants, agent, flight, calls, slots, now, t1):
     """Play one end of a phase that is due at `now`.
 
     Returns:
         The call that completed, or `PREFILL_ENDED` or `NOTHING_DUE`.
     """
-    prefill_at = _end_of_prefill(constants, agent, slots)
-    decoding_at = _end_of_decoding(constants, agent, slots)
+    prefill_at = _end_of_prefill(constants, agent, flight, slots)
+    decoding_at = _end_of_decoding(constants, agent, flight, slots)
     if min(prefill_at, decoding_at) > now:
         return NOTHING_DUE
-    advance(constants, agent, now)
+    advance(constants, agent, flight, now)
     if prefill_at <= decoding_at:
         base = constants.first_server + constants.concurrency
-        agent.clock_prefill = slots[base].finish
+        flight.clock_prefill = slots[base].finish
         call = slots[base].call
-        pop_slot(slots, base, agent.prefilling)
-        agent.prefilling -= 1
+        pop_slot(slots, base, flight.prefilling)
+        flight.prefilling -= 1
         if constants.prefill < 1.0:
-            _begin_decoding(constants, agent, calls, slots, call)
+            _begin_decoding(constants, agent, flight, calls, slots, call)
             return PREFILL_ENDED
     else:
         base = constants.first_server
-        agent.clock_decode = slots[base].finish
+        flight.clock_decode = slots[base].finish
         call = slots[base].call
-        pop_slot(slots, base, agent.in_service - agent.prefilling)
+        pop_slot(slots, base, agent.in_service - flight.prefilling)
     agent.in_service -= 1
     if agent.in_service == 0:
-        agent.clock_prefill = 0.0
-        agent.clock_decode = 0.0
+        flight.clock_prefill = 0.0
+        flight.clock_decode = 0.0
     calls[call].completed = now
     agent.completed += t1 - now
     agent.completions += 1
@@ -135,14 +146,14 @@ def play_end(constants, agent, calls, slots, now, t1):
 
 
 @compiled_in_place
-def work_in_flight(constants, agent, calls, slots):
+def work_in_flight(constants, agent, flight, calls, slots):
     """Sum the remaining work of the calls in flight."""
     total = 0.0
     base = constants.first_server
-    for s in range(base, base + agent.in_service - agent.prefilling):
-        total += slots[s].finish - agent.clock_decode
+    for s in range(base, base + agent.in_service - flight.prefilling):
+        total += slots[s].finish - flight.clock_decode
     base += constants.concurrency
-    for s in range(base, base + agent.prefilling):
-        total += slots[s].finish - agent.clock_prefill
+    for s in range(base, base + flight.prefilling):
+        total += slots[s].finish - flight.clock_prefill
         total += (1.0 - constants.prefill) * calls[slots[s].call].work
     return total

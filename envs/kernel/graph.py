@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .batched import NOTHING_DUE, PREFILL_ENDED, admit_call, next_end, play_end, work_in_flight
+from .batched import (
+    NOTHING_DUE,
+    PREFILL_ENDED,
+    admit_call,
+    begin_flight,
+    finish_flight,
+    next_end,
+    play_end,
+    work_in_flight,
+)
 from .compile import compiled_in_place
 from .heaps import clear_events, first_event, pop_delayed, push_delayed, set_event
 from .layout import (
@@ -55,12 +64,13 @@ def open_graph(
     roots,
     delayed,
     slots,
+    flights,
 ):
     """Set up the pool and play the releases at time 0, which the first decision sees."""
     open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes)
     while _next_release(environment, calls, roots, delayed) <= 0.0:
         call = _take_release(environment, agents, calls, roots, delayed)
-        _release(constants, agents, calls, tasks, task_calls, slots, call, 0.0, 0.0)
+        _release(constants, agents, flights, calls, tasks, task_calls, slots, call, 0.0, 0.0)
     update_rates(system, environment, agents)
 
 
@@ -69,6 +79,7 @@ def step_graph(
     system,
     constants,
     cuts,
+    machines,
     environment,
     agents,
     nodes,
@@ -82,6 +93,7 @@ def step_graph(
     delayed,
     order,
     slots,
+    flights,
     events,
     requested,
     shares,
@@ -90,18 +102,22 @@ def step_graph(
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    if not decide_pool(system, constants, environment, agents, nodes, units, requested, t0):
+    if not decide_pool(
+        system, constants, machines, environment, agents, nodes, units, requested, t0
+    ):
         return False
-    make_feasible(system, agents, nodes, requested, shares)
+    make_feasible(system, machines, agents, nodes, requested, shares)
     if system.mig:
         partition(cuts, environment.blocked, agents, shares)
-    environment.churn = decide(system, constants, agents, nodes, shares, t0, t1)
-    begin_interval(system, constants, agents, nodes, slots, t0, t1)
+    environment.churn = decide(system, constants, machines, agents, nodes, shares, t0, t1)
+    begin_interval(system, constants, machines, agents, slots, t0, t1)
     clear_events(events)
     for i in range(len(agents)):
+        if constants[i].batched:
+            begin_flight(agents[i], flights[i])
         if agents[i].active_from == t0:
-            _start_waiting(constants[i], agents[i], calls, slots, t0, t1)
-        _set_next(constants[i], agents[i], slots, events, i, t0)
+            _start_waiting(constants[i], agents[i], flights[i], calls, slots, t0, t1)
+        _set_next(constants[i], agents[i], flights[i], slots, events, i, t0)
     while True:
         release_at = _next_release(environment, calls, roots, delayed)
         now = min(events[1], release_at)
@@ -114,6 +130,7 @@ def step_graph(
                 constants,
                 environment,
                 agents,
+                flights,
                 calls,
                 tasks,
                 successors,
@@ -123,31 +140,34 @@ def step_graph(
                 now,
                 t1,
             )
-            _set_next(constants[i], agents[i], slots, events, i, now)
+            _set_next(constants[i], agents[i], flights[i], slots, events, i, now)
             continue
         if last and now == t1:
             break
         while release_at == now:
             call = _take_release(environment, agents, calls, roots, delayed)
-            i = _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1)
-            _set_next(constants[i], agents[i], slots, events, i, now)
+            i = _release(constants, agents, flights, calls, tasks, task_calls, slots, call, now, t1)
+            _set_next(constants[i], agents[i], flights[i], slots, events, i, now)
             release_at = _next_release(environment, calls, roots, delayed)
-    finish_interval(system, constants, environment, agents, nodes, t0, t1)
-    renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, t1)
+    for i in range(len(agents)):
+        if constants[i].batched:
+            finish_flight(constants[i], agents[i], flights[i], t1)
+    finish_interval(system, constants, machines, environment, agents, t0, t1)
+    renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, t1)
     if last and system.horizon_charge:
-        _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1)
+        _charge(system, constants, environment, agents, flights, calls, tasks, order, slots, t0, t1)
     return True
 
 
 @compiled_in_place
-def _set_next(constants, agent, slots, events, i, now):
+def _set_next(constants, agent, flight, slots, events, i, now):
     """Put an agent's next event: its window's opening, or its next completion."""
     time = np.inf
     if agent.rate > 0.0:
         if agent.active_from > now:
             time = agent.active_from
         elif constants.batched:
-            time = next_end(constants, agent, slots)
+            time = next_end(constants, agent, flight, slots)
         elif agent.in_service > 0:
             time = slots[constants.first_server].finish
     set_event(events, i, time)
@@ -155,13 +175,25 @@ def _set_next(constants, agent, slots, events, i, now):
 
 @compiled_in_place
 def _play_agent(
-    system, constants, environment, agents, calls, tasks, successors, delayed, slots, i, now, t1
+    system,
+    constants,
+    environment,
+    agents,
+    flights,
+    calls,
+    tasks,
+    successors,
+    delayed,
+    slots,
+    i,
+    now,
+    t1,
 ):
     """Play an agent's events at `now`: calls that complete, or the opening of its window."""
     base = constants[i].first_server
     while agents[i].in_service > 0:
         if constants[i].batched:
-            call = play_end(constants[i], agents[i], calls, slots, now, t1)
+            call = play_end(constants[i], agents[i], flights[i], calls, slots, now, t1)
             if call == NOTHING_DUE:
                 break
             if call == PREFILL_ENDED:
@@ -173,26 +205,26 @@ def _play_agent(
         calls[call].state = COMPLETED
         _advance_task(system, environment, agents, calls, tasks, successors, delayed, call, now, t1)
         if now < t1:
-            _start_waiting(constants[i], agents[i], calls, slots, now, t1)
+            _start_waiting(constants[i], agents[i], flights[i], calls, slots, now, t1)
     if now < t1:
-        _start_waiting(constants[i], agents[i], calls, slots, now, t1)
+        _start_waiting(constants[i], agents[i], flights[i], calls, slots, now, t1)
 
 
 @compiled_in_place
-def _start_waiting(constants, agent, calls, slots, now, t1):
+def _start_waiting(constants, agent, flight, calls, slots, now, t1):
     """Fill an agent's free servers from its queue."""
     while agent.waiting > 0 and agent.in_service < constants.concurrency:
         call = first_waiting(agent, calls)
         agent.queue_head = calls[call].next_waiting
         agent.waiting -= 1
-        _start(constants, agent, calls, slots, call, now, t1)
+        _start(constants, agent, flight, calls, slots, call, now, t1)
 
 
 @compiled_in_place
-def _start(constants, agent, calls, slots, call, now, t1):
+def _start(constants, agent, flight, calls, slots, call, now, t1):
     calls[call].state = IN_SERVICE
     if constants.batched:
-        admit_call(constants, agent, calls, slots, call, now, t1)
+        admit_call(constants, agent, flight, calls, slots, call, now, t1)
     else:
         start_call(agent, calls, slots, constants.first_server, call, now, t1)
 
@@ -267,16 +299,16 @@ def _comes_first(entry, time, call):
 
 
 @compiled_in_place
-def _release(constants, agents, calls, tasks, task_calls, slots, call, now, t1):
+def _release(constants, agents, flights, calls, tasks, task_calls, slots, call, now, t1):
     """Release a call: it starts, waits, or is rejected with its task. Return its agent."""
     i = np.int64(calls[call].agent)
     if calls[call].state == CANCELLED:
         return i
-    agent, limit = agents[i], constants[i].queue_limit
+    agent, flight, limit = agents[i], flights[i], constants[i].queue_limit
     agent.arrivals += 1
     _open_task(agents, tasks, calls[call].task, now, t1)
     if now < t1 and agent.active_from <= now and agent.in_service < constants[i].concurrency:
-        _start(constants[i], agent, calls, slots, call, now, t1)
+        _start(constants[i], agent, flight, calls, slots, call, now, t1)
     elif limit >= 0 and agent.waiting >= limit:
         _reject(agents, calls, tasks, task_calls, call)
     else:
@@ -321,7 +353,7 @@ def _reject(agents, calls, tasks, task_calls, call):
 
 
 @compiled_in_place
-def _charge(system, constants, environment, agents, calls, tasks, order, slots, t0, t1):
+def _charge(system, constants, environment, agents, flights, calls, tasks, order, slots, t0, t1):
     for i in range(len(agents)):
         left = 0.0
         for place in range(agents[i].first_call, agents[i].last_call):
@@ -331,7 +363,7 @@ def _charge(system, constants, environment, agents, calls, tasks, order, slots, 
             if open_task and state != COMPLETED and state != IN_SERVICE:
                 left += calls[call].work
         if constants[i].batched:
-            in_service = work_in_flight(constants[i], agents[i], calls, slots)
+            in_service = work_in_flight(constants[i], agents[i], flights[i], calls, slots)
         else:
             in_service = work_in_service(agents[i], slots, constants[i].first_server, t1)
         agents[i].work_left = left + in_service

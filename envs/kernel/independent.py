@@ -37,6 +37,7 @@ def step_independent(
     system,
     constants,
     cuts,
+    machines,
     environment,
     agents,
     nodes,
@@ -51,17 +52,19 @@ def step_independent(
     last = environment.decision == system.n_intervals - 1
     t0 = environment.decision * system.interval_s
     t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    if not decide_pool(system, constants, environment, agents, nodes, units, requested, t0):
+    if not decide_pool(
+        system, constants, machines, environment, agents, nodes, units, requested, t0
+    ):
         return False
-    make_feasible(system, agents, nodes, requested, shares)
+    make_feasible(system, machines, agents, nodes, requested, shares)
     if system.mig:
         partition(cuts, environment.blocked, agents, shares)
-    environment.churn = decide(system, constants, agents, nodes, shares, t0, t1)
-    begin_interval(system, constants, agents, nodes, slots, t0, t1)
+    environment.churn = decide(system, constants, machines, agents, nodes, shares, t0, t1)
+    begin_interval(system, constants, machines, agents, slots, t0, t1)
     for i in range(len(agents)):
         _serve_agent(constants[i], agents[i], calls, slots, t1, last)
-    finish_interval(system, constants, environment, agents, nodes, t0, t1)
-    renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, t1)
+    finish_interval(system, constants, machines, environment, agents, t0, t1)
+    renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, t1)
     if last and system.horizon_charge:
         _charge(system, constants, environment, agents, calls, slots, t0, t1)
     return True

@@ -85,21 +85,22 @@ class Cuts(NamedTuple):
     widths: NDArray[np.int64]  # (N, 8): memory slices of an agent's instance by compute slices
 
 
-# State of a node, and its constants, shape (B, M).
-NODE = np.dtype(
+# Constants of a node, shape (M,), shared by the batch; scratch is of the environment being stepped.
+MACHINE = np.dtype(
     [
-        ("gpus", "f8"),  # ready GPUs, lost ones included
-        ("lost", "f8"),
-        ("whole", "f8"),  # constant: its GPUs when all are ready
-        ("speed", "f8"),  # constant
-        ("value", "f8"),  # constant: price of its GPUs over the pool's mean price
-        ("memory_mb", "f8"),  # constant: inf without a limit
-        ("hold", "f8"),  # constant: factor on footprints
+        ("gpus", "f8"),  # when all are ready and none is lost
+        ("speed", "f8"),
+        ("value", "f8"),  # price of its GPUs over the pool's mean price
+        ("hold", "f8"),  # factor on footprints
+        ("memory_mb", "f8"),  # inf: no limit
         ("wanted", "f8"),  # scratch: sum of the shares asked for on it
         ("used_mb", "f8"),  # scratch: memory of the models on it
     ],
     align=True,
 )
+
+# State of a node, shape (B, M).
+NODE = np.dtype([("gpus", "f8"), ("lost", "f8")], align=True)  # ready, lost ones included; lost
 
 # State of an environment, shape (B,); terms and reward are those of the last interval.
 ENVIRONMENT = np.dtype(
@@ -117,10 +118,10 @@ ENVIRONMENT = np.dtype(
         ("n_roots", "i8"),
         ("n_delayed", "i8"),
         ("routing", "i8"),  # matrix of routing probabilities that its tape names; -1: none
-        ("n_units", "i8"),  # units of an elastic pool that are rented, ready or on order
-        ("next_change", "i8"),
-        ("n_changes", "i8"),
-        ("blocked", "i8"),  # bit mask of the memory slices that are lost
+        ("n_units", "i4"),  # units of an elastic pool that are rented, ready or on order
+        ("next_change", "i4"),
+        ("n_changes", "i4"),
+        ("blocked", "i4"),  # bit mask of the memory slices that are lost
         ("crossings", "i8"),  # calls of the episode that followed one on another node
     ],
     align=True,
@@ -150,11 +151,7 @@ AGENT = np.dtype(
         ("work_left", "f8"),  # at the horizon, of tasks that are left open
         ("health", "f8"),  # factor on its rate
         ("load_factor", "f8"),  # factor on the time of a load
-        ("clock_prefill", "f8"),  # batched: work that a call in prefill has done since it was empty
-        ("clock_decode", "f8"),  # batched: the same of a call that decodes
-        ("clock_at", "f8"),  # batched: until when the two have run
-        ("served", "f8"),  # † batched: work done
-        ("status", "i4"),
+        ("served", "f8"),  # † batched: work done over the rate [s]
         ("waiting", "i4"),
         ("in_service", "i4"),
         ("open_tasks", "i4"),
@@ -170,12 +167,24 @@ AGENT = np.dtype(
         ("next_start", "i4"),
         ("queue_head", "i4"),  # linked list through `next_waiting`, along the general path
         ("queue_tail", "i4"),
-        ("slices", "i4"),  # of its instance, where the GPU is partitioned
-        ("start", "i4"),  # memory slice at which the instance starts; -1 without one
-        ("recut", "i4"),  # whether the last decision moved an instance of unchanged size
         ("scheduled", "i4"),  # calls whose predecessors are done and whose delay runs
         ("node", "i4"),
-        ("prefilling", "i4"),  # batched: calls in service that are in prefill
+        ("status", "i1"),
+        ("slices", "i1"),  # of its instance, where the GPU is partitioned
+        ("start", "i1"),  # memory slice at which the instance starts; -1 without one
+        ("recut", "i1"),  # whether the last decision moved an instance of unchanged size
+    ],
+    align=True,
+)
+
+# Calls in flight of a batched agent, shape (B, N).
+FLIGHT = np.dtype(
+    [
+        ("clock_prefill", "f8"),  # work that a call in prefill has done since the agent was empty
+        ("clock_decode", "f8"),  # the same of a call that decodes
+        ("clock_at", "f8"),  # until when the two have run
+        ("served", "f8"),  # † work done
+        ("prefilling", "i8"),  # calls in service that are in prefill
     ],
     align=True,
 )

@@ -14,24 +14,24 @@ from .pool import available, count_memory, memory_limit
 
 
 @compiled_in_place
-def make_feasible(system, agents, nodes, requested, out):
+def make_feasible(system, machines, agents, nodes, requested, out):
     """Write the feasible shares of one environment to `out`; the only clipping there is.
 
     Negative shares become 0, shares under the quantum become 0, and where those on a node sum to
     more than what it has all of them are scaled to it.
     """
     for m in range(len(nodes)):
-        nodes[m].wanted = 0.0
+        machines[m].wanted = 0.0
     for i in range(len(agents)):
         share = requested[i]
         if share < system.share_quantum or share < 0.0:
             share = 0.0
         out[i] = share
-        nodes[agents[i].node].wanted += share
+        machines[agents[i].node].wanted += share
     for m in range(len(nodes)):
-        room = available(nodes[m])
-        if nodes[m].wanted > room:
-            scale = room / nodes[m].wanted
+        room, wanted = available(nodes[m]), machines[m].wanted
+        if wanted > room:
+            scale = room / wanted
             for i in range(len(agents)):
                 if agents[i].node == m:
                     out[i] *= scale
@@ -79,7 +79,7 @@ def _can_be_cut(cuts, blocked, vector):
 
 
 @compiled_in_place
-def decide(system, constants, agents, nodes, shares, t0, t1):
+def decide(system, constants, machines, agents, nodes, shares, t0, t1):
     """Put feasible `shares` into force over [t0, t1) and run every lifecycle to t1.
 
     Returns:
@@ -90,9 +90,9 @@ def decide(system, constants, agents, nodes, shares, t0, t1):
     for i in range(len(agents)):
         churn += abs(shares[i] - agents[i].share)
         _apply_share(system, constants[i], agents[i], shares[i], t0)
-    _admit(constants, agents, nodes, limited, t0)
+    _admit(constants, machines, agents, nodes, limited, t0)
     if limited:
-        _expire_and_admit(constants, agents, nodes, t1)
+        _expire_and_admit(constants, machines, agents, nodes, t1)
     for i in range(len(agents)):
         _run_to(agents[i], t0, t1)
     return churn
@@ -123,18 +123,19 @@ def _apply_share(system, constants, agent, share, t0):
 
 
 @compiled_in_place
-def _admit(constants, agents, nodes, limited, now):
+def _admit(constants, machines, agents, nodes, limited, now):
     """Start loading, in agent order, every waiting model that fits into its node's memory."""
     if limited:
-        count_memory(constants, agents, nodes)
+        count_memory(constants, machines, agents)
     for i in range(len(agents)):
         if agents[i].status != AWAITING_MEMORY:
             continue
-        node = nodes[agents[i].node]
         if limited:
-            if node.used_mb + constants[i].memory_mb > memory_limit(node):
+            machine = machines[agents[i].node]
+            limit = memory_limit(machine, nodes[agents[i].node])
+            if machine.used_mb + constants[i].memory_mb > limit:
                 continue
-            node.used_mb += constants[i].memory_mb
+            machine.used_mb += constants[i].memory_mb
         agents[i].memory_from = now
         agents[i].load_end = now + constants[i].cold_start_s * agents[i].load_factor
         agents[i].status = LOADING
@@ -143,7 +144,7 @@ def _admit(constants, agents, nodes, limited, now):
 
 
 @compiled_in_place
-def _expire_and_admit(constants, agents, nodes, t1):
+def _expire_and_admit(constants, machines, agents, nodes, t1):
     """Play the keep-alives that end inside (t0, t1): their memory goes to waiting models."""
     while True:
         now = t1
@@ -156,7 +157,7 @@ def _expire_and_admit(constants, agents, nodes, t1):
             if agents[i].keep_alive_end == now and agents[i].status == WARM:
                 agents[i].status = COLD
                 agents[i].memory_until = now
-        _admit(constants, agents, nodes, True, now)
+        _admit(constants, machines, agents, nodes, True, now)
 
 
 @compiled_in_place

@@ -68,11 +68,7 @@ def reset_environment(environments, agents):
         agent.scheduled = 0
         agent.health = 1.0
         agent.load_factor = 1.0
-        agent.clock_prefill = 0.0
-        agent.clock_decode = 0.0
-        agent.clock_at = np.inf
         agent.served = 0.0
-        agent.prefilling = 0
 
 
 @compiled_in_place
@@ -109,6 +105,7 @@ def load_independent(environments, agents, calls, order, agent_of, release, work
 def load_graph(
     environments,
     agents,
+    flights,
     calls,
     tasks,
     task_calls,
@@ -129,6 +126,12 @@ def load_graph(
 ):
     """Load a tape of call graphs; `root_order` are its calls without predecessors, by release."""
     reset_environment(environments, agents)
+    for i in range(len(agents)):
+        flights[i].clock_prefill = 0.0
+        flights[i].clock_decode = 0.0
+        flights[i].clock_at = np.inf
+        flights[i].served = 0.0
+        flights[i].prefilling = 0
     _assign_ranges(agents, agent_of)
     for task in range(len(first_call)):
         tasks[task].agent = agent_of[first_call[task]]

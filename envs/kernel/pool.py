@@ -28,26 +28,27 @@ UNIT_TOLERANCE = 1e-9  # a size that exceeds whole units by less is float noise
 def open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes):
     """Set up the pool as the first decision finds it."""
     for m in range(len(nodes)):
-        nodes[m] = machines[m]
+        nodes[m].gpus = machines[m].gpus
+        nodes[m].lost = 0.0
     for i in range(len(agents)):
         agents[i].node = constants[i].home
     environment.n_units = 0
     if system.elastic:
         _resize(system, environment, units, system.min_gpus, -system.provision_s)
         _make_ready(system, environment, nodes, units, 0.0)
-    apply_changes(system, constants, cuts, environment, agents, nodes, changes)
+    apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
 
 
 @compiled_in_place
-def renew_pool(system, constants, cuts, environment, agents, nodes, units, changes, now):
+def renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, now):
     """Bring the pool to what the decision at `now` finds: ready units, then changes."""
     if system.elastic:
         _make_ready(system, environment, nodes, units, now)
-    apply_changes(system, constants, cuts, environment, agents, nodes, changes)
+    apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
 
 
 @compiled_in_place
-def decide_pool(system, constants, environment, agents, nodes, units, requested, now):
+def decide_pool(system, constants, machines, environment, agents, nodes, units, requested, now):
     """Put the requested size and the requested nodes into force; return False on no number."""
     for entry in range(len(requested)):
         if not math.isfinite(requested[entry]):
@@ -63,7 +64,7 @@ def decide_pool(system, constants, environment, agents, nodes, units, requested,
         _resize(system, environment, units, size, now)
         _make_ready(system, environment, nodes, units, now)
         environment.rented = environment.n_units * system.unit_gpus
-        _evict_overflow(system, constants, agents, nodes)
+        _evict_overflow(system, constants, machines, agents, nodes)
     if len(nodes) > 1:
         for i in range(n):
             wanted = requested[len(requested) - n + i]
@@ -106,15 +107,15 @@ def available(node):
 
 
 @compiled_in_place
-def memory_limit(node):
+def memory_limit(machine, node):
     """Return the memory of a node's GPUs that are ready and not lost [MB]."""
-    if node.memory_mb == np.inf:
+    if machine.memory_mb == np.inf:
         return np.inf
-    return node.memory_mb * (available(node) / node.whole)
+    return machine.memory_mb * (available(node) / machine.gpus)
 
 
 @compiled_in_place
-def apply_changes(system, constants, cuts, environment, agents, nodes, changes):
+def apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes):
     """Apply what the tape changes up to the coming decision."""
     lost = False
     while environment.next_change < environment.n_changes:
@@ -135,7 +136,7 @@ def apply_changes(system, constants, cuts, environment, agents, nodes, changes):
         elif change.what == EVICTION:
             _evict(agents[change.target])
     if lost:
-        _evict_overflow(system, constants, agents, nodes)
+        _evict_overflow(system, constants, machines, agents, nodes)
 
 
 @compiled_in_place
@@ -160,24 +161,25 @@ def _destroy_blocked(cuts, environment, agents):
 
 
 @compiled_in_place
-def _evict_overflow(system, constants, agents, nodes):
+def _evict_overflow(system, constants, machines, agents, nodes):
     """Where models no longer fit into a node's memory, evict those of the last agents."""
     if not system.limited:
         return
-    count_memory(constants, agents, nodes)
+    count_memory(constants, machines, agents)
     for i in range(len(agents) - 1, -1, -1):
-        agent, node = agents[i], nodes[agents[i].node]
+        agent, machine, node = agents[i], machines[agents[i].node], nodes[agents[i].node]
         in_memory = agent.status == LOADING or agent.status == WARM
-        if in_memory and constants[i].memory_mb > 0.0 and node.used_mb > memory_limit(node):
-            node.used_mb -= constants[i].memory_mb
+        over = machine.used_mb > memory_limit(machine, node)
+        if in_memory and constants[i].memory_mb > 0.0 and over:
+            machine.used_mb -= constants[i].memory_mb
             _evict(agent)
 
 
 @compiled_in_place
-def count_memory(constants, agents, nodes):
+def count_memory(constants, machines, agents):
     """Sum the memory of the models that load or are warm, by node."""
-    for m in range(len(nodes)):
-        nodes[m].used_mb = 0.0
+    for m in range(len(machines)):
+        machines[m].used_mb = 0.0
     for i in range(len(agents)):
         if agents[i].status == LOADING or agents[i].status == WARM:
-            nodes[agents[i].node].used_mb += constants[i].memory_mb
+            machines[agents[i].node].used_mb += constants[i].memory_mb

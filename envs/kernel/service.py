@@ -6,13 +6,12 @@ and the general one add the same numbers in the same order.
 
 from __future__ import annotations
 
-from .batched import advance, begin_batched
 from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot
 
 
 @compiled_in_place
-def begin_interval(system, constants, agents, nodes, slots, t0, t1):
+def begin_interval(system, constants, machines, agents, slots, t0, t1):
     """Clear the interval's sums and put the rates of the new shares into force."""
     for i in range(len(agents)):
         agent = agents[i]
@@ -31,9 +30,9 @@ def begin_interval(system, constants, agents, nodes, slots, t0, t1):
             rate = constants[i].throughput * gpus
             if not constants[i].batched:
                 rate = rate / constants[i].concurrency
-            rate = rate * nodes[agent.node].speed * agent.health
+            rate = rate * machines[agent.node].speed * agent.health
         if constants[i].batched:
-            begin_batched(agent, rate)
+            agent.rate = rate
         elif rate != agent.rate or (rate > 0.0 and agent.active_from != t0):
             _rebase(agent, slots, constants[i].first_server, rate, t0)
 
@@ -75,7 +74,7 @@ def complete_first(agent, calls, slots, base, t1):
 
 
 @compiled_in_place
-def finish_interval(system, constants, environment, agents, nodes, t0, t1):
+def finish_interval(system, constants, machines, environment, agents, t0, t1):
     """Close the interval's books: areas, bill, reward terms and arrival rates."""
     length = t1 - t0
     holding = 0.0
@@ -84,24 +83,23 @@ def finish_interval(system, constants, environment, agents, nodes, t0, t1):
     for i in range(len(agents)):
         agent = agents[i]
         agent.area = max(0.0, agent.open_tasks_before * length + agent.opened - agent.closed)
+        machine = machines[agent.node]
         agent.billed = 0.0
         if agent.memory_from < t1:
             until = min(agent.memory_until, t1)
-            footprint = constants[i].footprint * nodes[agent.node].hold
+            footprint = constants[i].footprint * machine.hold
             in_use = max(agent.share, footprint)
             agent.billed = (until - agent.memory_from) * in_use
         agent.busy = 0.0
         if agent.rate > 0.0 and constants[i].batched:
-            advance(constants[i], agent, t1)
-            agent.busy = min(agent.served / agent.rate, t1 - agent.active_from) * agent.share
+            agent.busy = min(agent.served, t1 - agent.active_from) * agent.share
         elif agent.rate > 0.0:
             active = t1 - agent.active_from
             in_service = agent.in_service_before * active + agent.started - agent.completed
             served = in_service / constants[i].concurrency
             agent.busy = min(max(served, 0.0), active) * agent.share
-        value = nodes[agent.node].value
-        agent.billed *= value
-        agent.busy *= value
+        agent.billed *= machine.value
+        agent.busy *= machine.value
         holding += constants[i].weight * agent.area
         billed += agent.billed
         idle += agent.billed - agent.busy
