@@ -55,7 +55,7 @@ class Simulator:
         self._system = system_constants(scenario, horizon_charge)
         self._constants = agent_constants(scenario)
         cuts = scenario.partitions
-        self._cuts = layout.Cuts(cuts.vectors, cuts.starts, cuts.covered, cuts.widths)
+        self._cuts = cuts.vectors, cuts.starts, cuts.covered, cuts.widths
         self._machines = machines(scenario)
         self._nodes = np.zeros((batch, scenario.n_nodes), layout.NODE)
         self._flights = np.zeros((batch, scenario.n_agents), layout.FLIGHT)
@@ -335,7 +335,7 @@ class Simulator:
             )
 
     def _opening(self) -> list[Any]:
-        head = [self._system, self._constants, self._cuts, self._machines]
+        head = [self._system, self._constants, *self._cuts, self._machines]
         pool = [self._nodes, self._units, self._changes]
         return [*head, self.environments, self.agents, *pool]
 

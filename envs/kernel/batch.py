@@ -5,6 +5,7 @@ from __future__ import annotations
 from .compile import compiled_in_place
 from .graph import open_graph, step_graph
 from .independent import open_independent, step_independent
+from .layout import Cuts
 from .observe import encode, observe_graph, observe_independent
 from .prefetch import prefetch
 from .service import record_interval
@@ -24,7 +25,10 @@ def near_cursors(agents, calls):
 def open_batch_independent(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -36,6 +40,7 @@ def open_batch_independent(
     last,
 ):
     """Play the releases at time 0 of environments first..last-1."""
+    cuts = Cuts(vectors, starts, covered, widths)
     for b in range(first, last):
         open_independent(
             system[0],
@@ -55,7 +60,10 @@ def open_batch_independent(
 def step_batch_independent(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -71,6 +79,7 @@ def step_batch_independent(
 
     Environments that are done stay as they are.
     """
+    cuts = Cuts(vectors, starts, covered, widths)
     for b in range(len(environments)):
         if environments[b].done:
             continue
@@ -98,7 +107,10 @@ def step_batch_independent(
 def step_flat_independent(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -115,6 +127,7 @@ def step_flat_independent(
     flat,
 ):
     """Step the batch and write its flat observations, shape (B, N · N_FEATURES), in one call."""
+    cuts = Cuts(vectors, starts, covered, widths)
     for b in range(len(environments)):
         if b + 1 < len(environments):
             near_cursors(agents[b + 1], calls[b + 1])
@@ -146,7 +159,10 @@ def step_flat_independent(
 def play_independent(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -165,6 +181,7 @@ def play_independent(
     `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
     the first interval with a share that is no number, or -1.
     """
+    cuts = Cuts(vectors, starts, covered, widths)
     for k in range(len(schedule)):
         valid = step_independent(
             system[0],
@@ -192,7 +209,10 @@ def play_independent(
 def open_batch_graph(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -210,6 +230,7 @@ def open_batch_graph(
     last,
 ):
     """Play the releases at time 0 of environments first..last-1."""
+    cuts = Cuts(vectors, starts, covered, widths)
     for b in range(first, last):
         open_graph(
             system[0],
@@ -235,7 +256,10 @@ def open_batch_graph(
 def step_batch_graph(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -259,6 +283,7 @@ def step_batch_graph(
 
     Environments that are done stay as they are. `events` is scratch and shared.
     """
+    cuts = Cuts(vectors, starts, covered, widths)
     for b in range(len(environments)):
         if environments[b].done:
             continue
@@ -294,7 +319,10 @@ def step_batch_graph(
 def play_graph(
     system,
     constants,
-    cuts,
+    vectors,
+    starts,
+    covered,
+    widths,
     machines,
     environments,
     agents,
@@ -321,6 +349,7 @@ def play_graph(
     `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
     the first interval with a share that is no number, or -1.
     """
+    cuts = Cuts(vectors, starts, covered, widths)
     for k in range(len(schedule)):
         valid = step_graph(
             system[0],

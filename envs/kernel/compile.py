@@ -33,9 +33,12 @@ def compiled_in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile like `compiled` a function that makes no array, without counting references.
 
     Every slice of an array that is handed on would otherwise be counted, atomically: in the step
-    of a batch that was half of the time.
+    of a batch that was half of the time. Such functions are inlined into each other: an array is
+    handed on as seven numbers, and a step's functions take a dozen arrays.
     """
-    return _stamped(njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function))
+    return _stamped(
+        njit(cache=True, error_model="numpy", nogil=True, _nrt=False, forceinline=True)(function)
+    )
 
 
 def _stamped(dispatcher: Any) -> Callable[..., Any]:

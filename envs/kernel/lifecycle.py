@@ -20,14 +20,31 @@ def make_feasible(system, machines, agents, nodes, requested, out):
     Negative shares become 0, shares under the quantum become 0, and where those on a node sum to
     more than what it has all of them are scaled to it.
     """
+    if len(nodes) > 1:
+        _fit_nodes(system, machines, agents, nodes, requested, out)
+        return
+    wanted, room = 0.0, available(nodes[0])
+    for i in range(len(agents)):
+        out[i] = _clipped(system, requested[i])
+        wanted += out[i]
+    if wanted > room:
+        scale = room / wanted
+        for i in range(len(agents)):
+            out[i] *= scale
+
+
+@compiled_in_place
+def _clipped(system, share):
+    return 0.0 if share < system.share_quantum or share < 0.0 else share
+
+
+@compiled_in_place
+def _fit_nodes(system, machines, agents, nodes, requested, out):
     for m in range(len(nodes)):
         machines[m].wanted = 0.0
     for i in range(len(agents)):
-        share = requested[i]
-        if share < system.share_quantum or share < 0.0:
-            share = 0.0
-        out[i] = share
-        machines[agents[i].node].wanted += share
+        out[i] = _clipped(system, requested[i])
+        machines[agents[i].node].wanted += out[i]
     for m in range(len(nodes)):
         room, wanted = available(nodes[m]), machines[m].wanted
         if wanted > room:

@@ -146,7 +146,9 @@ def encode(raw, scale, constants, out):
         for f in range(N_SQUASHED):
             x = raw[i, f] * scale[i, f]
             out[at + f] = x / (1.0 + x)
-        for f in range(N_SQUASHED, n_raw):
+        for f in range(N_SQUASHED, N_RAW):  # a constant range: half of the time of a variable one
+            out[at + f] = raw[i, f] * scale[i, f]
+        for f in range(N_RAW, n_raw):
             out[at + f] = raw[i, f] * scale[i, f]
         for f in range(constants.shape[1]):
             out[at + n_raw + f] = constants[i, f]
