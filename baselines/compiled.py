@@ -242,6 +242,26 @@ def serve_in_order(
 
 
 @compiled
+def share_of_replicas(
+    raw: Shares,
+    b: int,
+    i: int,
+    replicas: float,
+    replica: float,
+    least: float,
+    held: float,
+    interval_s: float,
+) -> float:
+    """Return what a number of replicas means here: one deployment with a share as large.
+
+    No replica is no share. The footprint is `least`, since less costs the same; an agent that could
+    not serve before the next decision holds its place.
+    """
+    running = max(least, replicas * replica) if serves(raw, b, i, interval_s) else held
+    return running if replicas > 0.0 else 0.0
+
+
+@compiled
 def is_new(decision: NDArray[np.int64], clock: NDArray[np.int64], memory: Shares, b: int) -> bool:
     """Set the clock of environment b; return whether the decision has not been seen yet."""
     last = clock[b]
