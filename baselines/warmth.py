@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from .base import register
-from .demand import Demand
+from .demand import SEARCH_SPACE, Demand
+
+OTHERS = tuple(one for one in SEARCH_SPACE if one.name != "keep_warm_s")
 
 
 @register("always_warm")
@@ -15,6 +17,7 @@ class AlwaysWarm(Demand):
     """`demand` that loads every agent at the start and lets none go."""
 
     fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": math.inf}
+    search_space = OTHERS
 
 
 @register("never_warm")
@@ -22,3 +25,4 @@ class NeverWarm(Demand):
     """`demand` that lets an agent go as soon as it has no calls: scale to zero."""
 
     fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": 0.0}
+    search_space = OTHERS
