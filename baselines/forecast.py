@@ -1,8 +1,8 @@
 """Forecasts of arrival rates, each updated by one observation per decision.
 
 All work on arrays (B, N), environments by agents: `start` makes room, `forget` clears environments
-that begin anew, `update` takes the rates of the last interval [1/s], and `ahead` returns those
-expected in the h-th interval from now on, h ≥ 1, never below 0.
+that begin anew, `update` takes the rates of the last interval [1/s], `ahead` returns those expected
+in the h-th interval from now on, h ≥ 1, never below 0, and `within` their sum up to the h-th.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ class Forecast(ABC):
     def ahead(self, steps: Ints) -> Floats:
         """Return the rates expected `steps` intervals ahead, both (B, N)."""
 
+    def within(self, steps: Ints) -> Floats:
+        """Return the sum of the rates expected over the next `steps` intervals, both (B, N)."""
+        total = np.zeros(steps.shape)
+        for h in range(1, int(steps.max(initial=0)) + 1):
+            total += np.where(h <= steps, self.ahead(np.full(steps.shape, h)), 0.0)
+        return total
+
     @abstractmethod
     def _start(self, n_environments: int, n_agents: int) -> None: ...
 
@@ -75,6 +82,10 @@ class Ewma(Forecast):
     def ahead(self, steps: Ints) -> Floats:
         """Return the mean, whatever the lead."""
         return np.broadcast_to(self.level, steps.shape).copy()
+
+    def within(self, steps: Ints) -> Floats:
+        """Return the mean for each interval."""
+        return self.level * steps
 
 
 @dataclass(eq=False)
@@ -195,6 +206,10 @@ class WindowQuantile(Forecast):
         part = at - low
         values = _along(ordered, low) * (1.0 - part) + _along(ordered, high) * part
         return np.broadcast_to(np.nan_to_num(values), steps.shape).copy()
+
+    def within(self, steps: Ints) -> Floats:
+        """Return the quantile for each interval."""
+        return self.ahead(steps) * steps
 
 
 def _along(ordered: Floats, place: Ints) -> Floats:

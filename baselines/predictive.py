@@ -1,15 +1,16 @@
 """Shares for the arrivals that are forecast for the moment at which a share can take effect.
 
-With λ̂_i(h) the rate forecast h seconds ahead, n_i the calls in the system and Δ the interval,
+With λ̂_i(h) the rate forecast for the h-th interval from now, Δ its length, n_i the calls in the
+system and C_i the cold start,
 
-    in memory for:  n_i > 0, or λ̂_i(C_i + Δ)·(C_i + Δ) ≥ wake     C_i: cold start
-    g_i = (λ̂_i(ready_i + Δ) + max(n_i, c_i)/drain_s)/T_i,          at least the footprint
+    in memory where n_i > 0 or Σ λ̂_i(h)·Δ ≥ wake, over h = 1 … ⌈(C_i + Δ)/Δ⌉
+    g_i = (λ̂_i(⌈(ready_i + Δ)/Δ⌉) + max(n_i, c_i)/drain_s)/T_i, at least the footprint
 
 where ready_i is 0 for a loaded model and else the time until it is. An agent for which fewer than
 `wake` calls are expected while it would be loaded again is let go: predictive autoscaling in the
 manner of N. Roy, A. Dubey and A. Gokhale, "Efficient autoscaling in the cloud using predictive
-models for workload forecasting", IEEE CLOUD 2011, with the lead set by the cold start. The forecasts
-are in `forecast.py`.
+models for workload forecasting", IEEE CLOUD 2011, with the lead set by the cold start. The
+forecasts are in `forecast.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..envs import checks
 from .base import Allocator, Range, Shares, register
@@ -59,7 +61,7 @@ class Predictive(Allocator):
     gamma: float = 0.1
     damping: float = 0.9
     quantile: float = 0.8
-    wake: float = 5.0
+    wake: float = 10.0
     drain_s: float = 5.0
 
     search_space = (
@@ -93,7 +95,7 @@ class Predictive(Allocator):
         self._forecast = self._make_forecast(scenario.interval_s)
         self._clock = np.zeros(0, dtype=np.int64)
         self._hold = hold(scenario)
-        self._reload_s = scenario.cold_start_s + scenario.interval_s
+        self._reload = _steps(scenario.cold_start_s, scenario.interval_s)
         self._least = np.maximum(scenario.footprint, self._hold)
 
     def allocate(self, observation: Observation) -> Shares:
@@ -102,15 +104,16 @@ class Predictive(Allocator):
         if scenario is not self._scenario:
             self.reset(scenario)
         self._remember(observation)
+        interval_s = scenario.interval_s
         ready_s = np.reshape(observation.ready_in_s, (-1, scenario.n_agents))
         calls = np.reshape(observation.queue + observation.in_service, ready_s.shape)
-        reload_s = np.broadcast_to(self._reload_s, ready_s.shape)
-        expected = self._ahead(reload_s) * reload_s
+        reload = np.broadcast_to(self._reload, ready_s.shape)
+        expected = self._forecast.within(reload) * interval_s
         active = (calls > 0) | (expected >= self.wake)
-        rate = self._ahead(ready_s + scenario.interval_s)
+        rate = self._forecast.ahead(_steps(ready_s, interval_s))
         present = np.where(calls > 0, np.maximum(calls, scenario.concurrency), 0.0)
         need = np.maximum((rate + present / self.drain_s) / scenario.throughput, self._least)
-        need = np.where(ready_s < scenario.interval_s, need, self._hold)
+        need = np.where(ready_s < interval_s, need, self._hold)
         shares = self._fit(np.where(active, need, 0.0), scenario.gpus)
         return shares.reshape(observation.queue.shape)
 
@@ -136,12 +139,6 @@ class Predictive(Allocator):
         self._forecast.update(new, rate[new])
         self._clock = decision.astype(np.int64)
 
-    def _ahead(self, lead_s: Shares) -> Shares:
-        """Return the rates in the interval that ends `lead_s` from now, (B, N) [1/s]."""
-        assert self._scenario is not None
-        steps = np.ceil(lead_s / self._scenario.interval_s - 1e-9).astype(np.int64)
-        return self._forecast.ahead(np.maximum(steps, 1))
-
     def _fit(self, shares: Shares, gpus: float) -> Shares:
         """Cut what lies above the hold in proportion where a row sums to more than the pool."""
         held = np.where(shares > 0, self._hold, 0.0)
@@ -150,3 +147,8 @@ class Predictive(Allocator):
         part = np.where(sought > room, room / np.where(sought > 0, sought, 1.0), 1.0)
         fits: Shares = held + np.maximum(part, 0.0) * extra
         return fits
+
+
+def _steps(ready_s: Shares, interval_s: float) -> NDArray[np.int64]:
+    """Return the first interval that a model serves throughout; 1 is the one that begins now."""
+    return 1 + np.ceil(ready_s / interval_s - 1e-9).astype(np.int64)
