@@ -268,4 +268,5 @@ def is_new(decision: NDArray[np.int64], clock: NDArray[np.int64], memory: Shares
     clock[b] = decision[b]
     if decision[b] < last:
         memory[b] = 0.0
-    return decision[b] != last
+    new: bool = decision[b] != last
+    return new

@@ -79,7 +79,7 @@ class DemandParameters:
             raise TypeError(f"demand.guarantee must be true or false, got {self.guarantee!r}")
 
 
-SEARCH_SPACE = (
+SEARCH_SPACE: tuple[Range, ...] = (
     Range("headroom", 0.0, 2.0),
     Range("short", 0.0, 1.0),
     Range("drain_s", 0.5, 50.0, log=True),

@@ -10,7 +10,9 @@ from slicegym.envs import Agent, Observation, Scenario
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.kernel.observe import RAW_COLUMNS
 
-COLUMN = {name: place for place, name in enumerate(RAW_COLUMNS)}
+from . import observations
+from .observations import COLUMN
+
 REMEMBERING = [
     spec
     for name in names()
@@ -26,10 +28,7 @@ def one_agent(**changes):
 
 
 def seen(scenario, decision, **columns):
-    raw = np.zeros((scenario.n_agents, len(RAW_COLUMNS)))
-    for name, values in {"warm": 1, **columns}.items():
-        raw[:, COLUMN[name]] = values
-    return Observation(scenario, np.array(decision, dtype=np.int64), raw)
+    return observations.seen(scenario, decision, **{"warm": 1, **columns})
 
 
 def walk(spec, scenario, **columns):

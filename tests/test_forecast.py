@@ -5,10 +5,10 @@ import pytest
 
 from slicegym.baselines import make_allocator
 from slicegym.baselines.forecast import Ewma, HoltWinters, SeasonalNaive, WindowQuantile
-from slicegym.envs import Agent, Observation, Scenario
-from slicegym.envs.kernel.observe import RAW_COLUMNS
+from slicegym.envs import Agent, Scenario
 
-COLUMN = {name: place for place, name in enumerate(RAW_COLUMNS)}
+from .observations import seen
+
 MADE = (
     lambda: Ewma(0.25),
     lambda: HoltWinters(0.5, 0.5, 0.5, 0.5, 3),
@@ -119,11 +119,7 @@ def share(spec, **columns):
     """Share after one observation of an agent with T = 2, c = 4, a load of 3 s, f = 0.25."""
     agent = Agent("a", throughput=2, concurrency=4, cold_start_s=3, footprint=0.25)
     scenario = Scenario((agent,), gpus=4.0, share_quantum=0.01)
-    raw = np.zeros((1, len(RAW_COLUMNS)))
-    for name, value in columns.items():
-        raw[0, COLUMN[name]] = value
-    observation = Observation(scenario, np.array(0, dtype=np.int64), raw)
-    return float(make_allocator(spec).allocate(observation)[0])
+    return float(make_allocator(spec).allocate(seen(scenario, **columns))[0])
 
 
 class TestPredictive:
@@ -151,10 +147,8 @@ class TestPredictive:
         allocator = make_allocator("predictive:forecast=seasonal,season_s=5,wake=8")
         loads = []
         for k in range(12):
-            raw = np.zeros((2, len(RAW_COLUMNS)))
-            raw[:, COLUMN["arrivals"]] = 8 * (k % 5 == 0)  # of the interval that ends at k
-            raw[:, COLUMN["ready_in_s"]] = scenario.cold_start_s
-            observation = Observation(scenario, np.array(k, dtype=np.int64), raw)
-            loads.append(allocator.allocate(observation) > 0)
+            arrivals = 8 * (k % 5 == 0)  # of the interval that ends at k
+            cold = seen(scenario, k, arrivals=arrivals, ready_in_s=scenario.cold_start_s)
+            loads.append(allocator.allocate(cold) > 0)
         assert np.flatnonzero(np.array(loads)[5:, 0]).tolist() == [1, 2, 3, 4, 6]
         assert np.flatnonzero(np.array(loads)[5:, 1]).tolist() == [3, 4]
