@@ -23,6 +23,7 @@ from ..envs import checks
 from ..envs.errors import ConfigError
 from ..envs.kernel.compile import compiled
 from ..envs.kernel.observe import RAW_COLUMNS
+from ..envs.mig import COMPUTE_SLICES
 from .base import Allocator, Shares
 
 if TYPE_CHECKING:
@@ -149,11 +150,13 @@ def rows(*values: Any) -> Shares:
 def hold(scenario: Scenario) -> float:
     """Return the share that keeps a model loading or in memory and hardly serves [GPU].
 
-    The quantum, since less counts as zero; positive where that is 0, and at most G/N, so that all
-    agents may have it at once.
+    The quantum, since less counts as zero, or one slice where the pool is cut into instances;
+    positive where the quantum is 0, and at most G/N, so that all agents may have it at once.
     """
-    least = 1e-9 * scenario.gpus / scenario.n_agents
-    return min(max(scenario.share_quantum, least), scenario.gpus / scenario.n_agents)
+    most = scenario.gpus / scenario.n_agents
+    if scenario.partition is not None:  # less than half a slice would become none
+        return min(1.0 / COMPUTE_SLICES, most)
+    return min(max(scenario.share_quantum, 1e-9 * most), most)
 
 
 def guaranteeable(scenario: Scenario, name: str) -> None:

@@ -272,3 +272,19 @@ class TestAdaptiveGuaranteed:
             assert (shares[arrivals > 0] >= minimum[arrivals > 0] * (1 - 1e-12)).all()
             assert not shares[arrivals == 0].any()
             assert shares.sum() == pytest.approx(float(arrivals.any()))
+
+
+class TestHold:
+    """What keeps a model loading is more than nothing in every kind of pool."""
+
+    loading = ("square_root", "cmu", "maxweight", "fair", "processor_sharing", "lookahead")
+
+    @pytest.mark.parametrize("spec", [*loading, "knative", "keda", "histogram", "predictive"])
+    @pytest.mark.parametrize("pool", [{"partition": "mig"}, {"share_quantum": 0.0}, {}])
+    def test_a_cold_agent_with_calls_gets_there(self, spec, pool):
+        agents = tuple(Agent(name, throughput=2, cold_start_s=3) for name in "abc")
+        scenario = Scenario(agents, horizon_s=60.0, **pool)
+        tape = Tape.from_calls([0, 1, 2], [1, 1, 1], [0.0, 0.5, 1.0], horizon_s=60.0)
+        run = simulate(scenario, tape, make_allocator(spec))
+        assert np.isfinite(run.completed_at).all()
+        assert run.cold_starts.tolist() == [1, 1, 1]
