@@ -87,7 +87,7 @@ class MaxWeight(Compiled):
 
     power: float = 1.0
     drain_s: float = 5.0
-    keep_warm_s: float = 5.0
+    keep_warm_s: float = 2.0
 
     search_space = (
         Range("power", 0.0, 4.0),

@@ -70,7 +70,7 @@ class ProcessorSharing(Compiled):
 
     weighted: bool = False
     per_call: float = 0.5
-    keep_warm_s: float = 5.0
+    keep_warm_s: float = 2.0
 
     search_space = (
         Range("per_call", 0.01, 10.0, log=True),

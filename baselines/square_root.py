@@ -106,7 +106,7 @@ class SquareRoot(Compiled):
 
     priced: bool = False
     drain_s: float = 5.0
-    keep_warm_s: float = 5.0
+    keep_warm_s: float = 2.0
 
     search_space = (
         Range("drain_s", 0.5, 50.0, log=True),
