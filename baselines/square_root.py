@@ -11,7 +11,8 @@ T_i·g_i, over Σg = G: L. Kleinrock, Communication Nets (1964), and Queueing Sy
 
 Where capacity has a price instead, g_i = ρ_i + √(κ·ω_i·ρ_i) balances the reward's own terms: with
 L = n/(λ_ref·L_ref) and cost and idle both growing by 1/G per GPU, setting the derivative to zero
-gives κ = w_L·G/((w_C + w_U)·λ_ref·L_ref). `priced` takes it, or the slack where that is less.
+gives κ = w_L·G/((w_C + w_U)·λ_ref·L_ref). `priced` takes it, or the slack where that is less, and at
+least the footprint, below which nothing is saved.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _decide(
     keep_warm_s: float,
     most: float,
 ) -> Shares:
-    throughput, weight = constants[0], constants[1]
+    throughput, weight, least = constants[0], constants[1], constants[2]
     shares = np.empty(raw.shape[:2])
     for b in range(len(raw)):
         slack, roots = gpus, 0.0
@@ -66,7 +67,7 @@ def _decide(
             roots += math.sqrt(weight[i] * busy)
             # Below 0 stands who only holds its place; it is too little to matter for the slack.
             shares[b, i] = busy if busy > 0.0 else (-held if active else 0.0)
-        _share_out(shares, b, weight, slack, roots, held, most)
+        _share_out(shares, b, weight, least, slack, roots, held, most)
         fit(shares, b, gpus, held)
     return shares
 
@@ -76,16 +77,18 @@ def _share_out(
     shares: Shares,
     b: int,
     weight: Shares,
+    least: Shares,
     slack: float,
     roots: float,
     held: float,
     most: float,
 ) -> None:
-    """Add to every positive share its part of the slack."""
+    """Add to every positive share its part of the slack, and raise it to the least."""
     factor = min(most, max(0.0, slack) / roots) if roots > 0.0 else 0.0
     for i in range(shares.shape[1]):
         busy = max(0.0, shares[b, i])
-        given = max(held, busy + factor * math.sqrt(weight[i] * busy))
+        given = max(least[i], busy + factor * math.sqrt(weight[i] * busy))
+        given = held if shares[b, i] < 0.0 else given
         shares[b, i] = given if shares[b, i] != 0.0 else 0.0
 
 
@@ -125,10 +128,16 @@ class SquareRoot(Compiled):
         return ("square_root", "square_root:priced=true")
 
     def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
+        held = hold(scenario)
+        least = (
+            np.maximum(scenario.footprint, held)
+            if self.priced
+            else np.full(scenario.n_agents, held)
+        )
         return (
-            rows(scenario.throughput, scenario.weight),
+            rows(scenario.throughput, scenario.weight, least),
             float(scenario.gpus),
-            hold(scenario),
+            held,
             float(scenario.interval_s),
             float(self.drain_s),
             float(self.keep_warm_s),

@@ -74,6 +74,13 @@ class TestSquareRoot:
         shares = allocate("square_root:priced=true", scenario, rate_short=[1, 2], idle_s=0)
         np.testing.assert_allclose(shares, [0.25 + 0.25, 1 + 0.5])
 
+    def test_at_a_price_the_footprint_is_the_least(self):
+        # As above 0.5 for the first, where 0.6 is billed for the model anyway.
+        agents = (Agent("a", throughput=4, footprint=0.6), Agent("b", throughput=2))
+        scenario = Scenario(agents, gpus=3.0, reference_rate=6.0, share_quantum=TINY)
+        shares = allocate("square_root:priced=true", scenario, rate_short=[1, 2], idle_s=0)
+        np.testing.assert_allclose(shares, [0.6, 1 + 0.5])
+
     def test_no_other_shares_make_the_priced_sum_smaller(self):
         rng = np.random.default_rng(0)
         rate = np.array([1.0, 2.0])
