@@ -11,8 +11,8 @@ T_i·g_i, over Σg = G: L. Kleinrock, Communication Nets (1964), and Queueing Sy
 
 Where capacity has a price instead, g_i = ρ_i + √(κ·ω_i·ρ_i) balances the reward's own terms: with
 L = n/(λ_ref·L_ref) and cost and idle both growing by 1/G per GPU, setting the derivative to zero
-gives κ = w_L·G/((w_C + w_U)·λ_ref·L_ref). `priced` takes it, or the slack where that is less, and at
-least the footprint, below which nothing is saved.
+gives κ = w_L·G/((w_C + w_U)·λ_ref·L_ref). `priced` takes it, or the slack where that is less, and
+at least the footprint, below which nothing is saved.
 """
 
 from __future__ import annotations
