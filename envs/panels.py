@@ -108,7 +108,10 @@ def draw_shares(axis: Axes, series: Series, peak: float) -> None:
         top = floor + timeline.share[:, i]
         axis.stairs(top, timeline.edges, baseline=floor, fill=True, color=colour, linewidth=0)
         floor = top
-    axis.axhline(gpus, color=INK, linewidth=1.2)
+    if len(floor):
+        axis.stairs(timeline.capacity, timeline.edges, baseline=None, color=INK, linewidth=1.2)
+    else:
+        axis.axhline(gpus, color=INK, linewidth=1.2)
     axis.plot(timeline.edges, timeline.asked, color="white", linewidth=3, alpha=0.6)
     axis.plot(timeline.edges, timeline.asked, color=INK, linewidth=1.1, linestyle=(0, (3, 1.5)))
     # The shares stay readable where far more is asked for than there is.

@@ -28,6 +28,7 @@ class Frame:
         wait_s: How long the first of them has waited, (N,) [s].
         status: Lifecycle, (N,), numbered as in `kernel.layout`.
         asked: GPUs that the arrivals of the last seconds ask for, at work 1 a call.
+        capacity: GPUs that are ready and not lost; those of all nodes, where there are several.
     """
 
     time_s: float
@@ -36,6 +37,7 @@ class Frame:
     wait_s: Floats
     status: Ints
     asked: float
+    capacity: float
 
     @classmethod
     def of(cls, observation: Observation) -> Frame:
@@ -57,6 +59,7 @@ class Frame:
             observation.oldest_wait_s.copy(),
             observation.status.copy(),
             float(np.sum(observation.rate_short / scenario.throughput)),
+            float(scenario.gpus if scenario.nodes else observation.available[0]),
         )
 
 
@@ -72,6 +75,7 @@ class Timeline:
         wait_s: Wait of the first of them, (K + 1, N) [s].
         status: Lifecycle at each edge, (K + 1, N).
         asked: GPUs that the arrivals of the last 10 s ask for, at each edge, (K + 1,).
+        capacity: GPUs that were ready and not lost in each interval, (K,).
     """
 
     scenario: Scenario
@@ -81,6 +85,7 @@ class Timeline:
     wait_s: Floats
     status: Ints
     asked: Floats
+    capacity: Floats
 
     @classmethod
     def of_frames(cls, scenario: Scenario, frames: Sequence[Frame]) -> Timeline:
@@ -93,6 +98,7 @@ class Timeline:
             np.array([frame.wait_s for frame in frames]),
             np.array([frame.status for frame in frames]),
             np.array([frame.asked for frame in frames]),
+            np.array([frame.capacity for frame in frames])[:-1],
         )
 
     @classmethod
@@ -111,6 +117,7 @@ class Timeline:
             _oldest_waits(run, edges),
             np.vstack([status, run.records["status"]]).astype(np.int64),
             _asked(run),
+            run.history["capacity"],
         )
 
     @property

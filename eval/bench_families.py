@@ -58,7 +58,7 @@ def large_decisions(scale: float) -> Figures:
     """
     world = load_scenario(LARGE)
     assert world.workload is not None  # the shipped ones have one
-    tape = world.workload.tape(world, Episode("train", 0))
+    tape = world.tape(Episode("train", 0))
     table = {}
     for name in ALLOCATORS:
         allocator = make_allocator(name)
@@ -104,10 +104,8 @@ def _env_steps_per_s(world: Scenario, scale: float) -> float:
 
 
 def _calls_per_s(world: Scenario, scale: float) -> float:
-    workload = world.workload
-    assert workload is not None  # it has graphs
     n = max(2, int(N_TAPES * scale))
-    tapes = [workload.tape(world, Episode("train", seed)) for seed in range(n)]
+    tapes = [world.tape(Episode("train", seed)) for seed in range(n)]
     plays = [[cases.kernel_seconds(world, tape) for tape in tapes] for _ in range(5)]
     completed = sum(calls for _, calls in plays[0])
     return completed / min(sum(seconds for seconds, _ in one) for one in plays)

@@ -78,9 +78,7 @@ def play_episode(scenario: str, split: str, episode: int, allocator: str) -> Run
             f"--episode must be at most {len(suite.episodes) - 1}, the last of {suite.name}, "
             f"got {episode}"
         )
-    workload = suite.scenario.workload
-    assert workload is not None  # load_suite's business
-    return play(suite.scenario, workload.tape(suite.scenario, suite.episodes[episode]), decides)
+    return play(suite.scenario, suite.scenario.tape(suite.episodes[episode]), decides)
 
 
 def _png(figure: Figure) -> bytes:

@@ -179,3 +179,13 @@ def test_no_trace_is_tracked() -> None:
     assert data == []
     named = {"AzureLLMInferenceTrace", "conversation_trace.jsonl"}
     assert [p for p in tracked_files() if any(p.name.startswith(name) for name in named)] == []
+
+
+def test_tapes_are_drawn_with_their_faults() -> None:
+    # `workload.tape` knows nothing of a scenario's faults; `Scenario.tape` is the way to a tape.
+    callers = [
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        if "workload.tape(" in path.read_text(encoding="utf-8")
+    ]
+    assert callers == ["envs/spec.py"]

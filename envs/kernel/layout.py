@@ -112,6 +112,7 @@ ENVIRONMENT = np.dtype(
         ("reward", "f8"),
         ("churn", "f8"),  # Σ|Δg| of this decision [GPU]
         ("rented", "f8"),  # GPUs of an elastic pool that the last interval is billed for
+        ("capacity", "f8"),  # GPUs that were ready and not lost in the last interval
         ("decision", "i8"),
         ("done", "i8"),
         ("next_root", "i8"),

@@ -25,6 +25,7 @@ def reset_environment(environments, agents):
     environment.n_delayed = 0
     environment.routing = -1
     environment.rented = 0.0
+    environment.capacity = 0.0
     environment.n_units = 0
     environment.next_change = 0
     environments[0].n_changes = 0

@@ -70,6 +70,9 @@ def decide_pool(system, constants, machines, environment, agents, nodes, units, 
             wanted = requested[len(requested) - n + i]
             if wanted >= 0.0:
                 _move(agents[i], min(np.int64(wanted), len(nodes) - 1))
+    environment.capacity = 0.0
+    for m in range(len(nodes)):
+        environment.capacity += whole_share(environment, nodes[m])
     return True
 
 
@@ -104,6 +107,16 @@ def _move(agent, node):
 def available(node):
     """Return the GPUs of a node that are ready and not lost."""
     return max(0.0, node.gpus - node.lost)
+
+
+@compiled_in_place
+def whole_share(environment, node):
+    """Return what of a node can be had: without lost GPUs, and without lost slices of one."""
+    ready = available(node)
+    if environment.blocked:
+        for slice_ in range(8):
+            ready -= 0.125 * (environment.blocked >> slice_ & 1)
+    return max(0.0, ready)
 
 
 @compiled_in_place
