@@ -152,7 +152,7 @@ def _check_elastic(scenario: Scenario) -> None:
             f"gpus must be 1 to {MAX_UNITS} whole units of elastic.unit_gpus = "
             f"{elastic.unit_gpus:g}, got {scenario.gpus:g}"
         )
-    if elastic.min_gpus > scenario.gpus:
+    if elastic.min_gpus > scenario.gpus * (1.0 + UNIT_TOLERANCE):
         raise ConfigError(
             f"elastic.min_gpus must be at most gpus = {scenario.gpus:g}, got {elastic.min_gpus:g}"
         )

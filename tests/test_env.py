@@ -58,9 +58,10 @@ def test_gymnasium_checks_of_own_scenarios(make: Any) -> None:
 
 @pytest.mark.parametrize("name", every_id())
 def test_spaces(name: str) -> None:
-    env, n = gym.make(name), scenario_of(name).n_agents
-    assert env.action_space == gym.spaces.Box(0, 1, (n,), np.float32)
-    assert env.observation_space == gym.spaces.Box(0, 1, (n * N_FEATURES,), np.float32)
+    env, scenario = gym.make(name), scenario_of(name)
+    features = scenario.n_agents * (N_FEATURES + len(scenario.observed))
+    assert env.action_space == gym.spaces.Box(0, 1, (scenario.n_requests,), np.float32)
+    assert env.observation_space == gym.spaces.Box(0, 1, (features,), np.float32)
     for step in rollout(env, seed=0):
         assert step[0] in env.observation_space
         assert step[0].dtype == np.float32

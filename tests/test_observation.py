@@ -1,5 +1,6 @@
 """What allocators see: what each column means, nothing of the future, and its flat twin."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from slicegym.envs import Agent, Observation, Scenario, Simulator, Tape, load_scenario, simulate
 from slicegym.envs.env import SliceEnv
+from slicegym.envs.faults.models import StuckAgent
 from slicegym.envs.kernel.observe import RAW_COLUMNS
-from slicegym.envs.observation import CONSTANT_COLUMNS, FEATURES, N_FEATURES, Encoding
+from slicegym.envs.observation import CONSTANT_COLUMNS, FEATURES, N_FEATURES, Encoding, raw_columns
 from slicegym.envs.vector_env import SliceVectorEnv
+from slicegym.envs.workloads.base import Episode
 
 from .builders import SCENARIOS, Recorder, actions, chains, every_id, graphs, pair, rich
 
@@ -219,7 +222,11 @@ def may_move(scenario: Scenario, name: str) -> Any:
     rules = {
         "rejected": scenario.queue_limit >= 0,
         "upstream": scenario.workload.has_graphs,
-        "awaiting_memory": scenario.memory_mb.sum() > (scenario.pool_memory_mb or np.inf),
+        "awaiting_memory": scenario.memory_mb.sum() > least_memory(scenario),
+        "health": [
+            any(isinstance(f, StuckAgent) and f.agent == name for f in scenario.faults)
+            for name in scenario.agent_names
+        ],
         "loading": scenario.cold_start_s > scenario.interval_s,
         "ready_in_s": scenario.cold_start_s > 0,
         "keep_alive_left_s": scenario.keep_alive_s > 0,
@@ -228,14 +235,29 @@ def may_move(scenario: Scenario, name: str) -> Any:
     return np.broadcast_to(rules.get(name, True), scenario.n_agents)
 
 
+def least_memory(scenario: Scenario) -> float:
+    """What all models may have to fit into at once: the least pool, or the smallest node."""
+    limits = [scenario.pool_memory_mb, *(node.memory_mb for node in scenario.nodes)]
+    least = min((m for m in limits if m is not None), default=np.inf)
+    if scenario.elastic is None:
+        return least
+    return least * scenario.elastic.min_gpus / scenario.gpus
+
+
 def rush(scenario: Scenario, seed: int) -> Tape:
-    """Twice what the pool can carry, for every agent, in the first fifth of the episode."""
+    """Twice what the pool can carry, for every agent, in the first fifth of the episode.
+
+    What goes wrong is what the scenario draws.
+    """
     rng, n = np.random.default_rng(seed), scenario.n_agents
     span = scenario.horizon_s / 5
     counts = np.ceil(2 * scenario.throughput * scenario.gpus / n * span).astype(int) + 5
     total, agent = counts.sum(), np.repeat(np.arange(n), counts)
     work, release = rng.exponential(1, total), rng.uniform(0, span, total)
-    return Tape.from_calls(agent, work, release, horizon_s=scenario.horizon_s)
+    tape = Tape.from_calls(agent, work, release, horizon_s=scenario.horizon_s)
+    if not scenario.faults:
+        return tape
+    return replace(tape, changes=scenario.tape(Episode("train", seed)).changes)
 
 
 @pytest.mark.parametrize("name", [*every_id(), "rich", "graphs"])
@@ -250,7 +272,7 @@ def test_flat_observations(name: str) -> None:
     flat, _ = envs.reset(seed=0, options={"tapes": tapes})
     rounds = max(300, scenario.n_intervals) // 5
     drawn = np.repeat(actions(envs.action_space, rounds), 5, axis=0)
-    drawn[:, range(n)] = np.eye(n)  # environment i gives the whole pool to agent i
+    drawn[:, range(n)] = np.eye(n, scenario.n_requests)  # environment i gives all to agent i
     low = high = flat
     for action in drawn:
         observation = envs.observation()
@@ -258,9 +280,10 @@ def test_flat_observations(name: str) -> None:
         assert flat in envs.observation_space
         low, high = np.minimum(low, flat), np.maximum(high, flat)
         flat, *_ = envs.step(action)
-    lowest = low.min(axis=0).reshape(n, N_FEATURES)
-    highest = high.max(axis=0).reshape(n, N_FEATURES)
-    for place, feature in enumerate(FEATURES):
+    features = (*raw_columns(scenario), *CONSTANT_COLUMNS)
+    lowest = low.min(axis=0).reshape(n, len(features))
+    highest = high.max(axis=0).reshape(n, len(features))
+    for place, feature in enumerate(features):
         moved = lowest[:, place] < highest[:, place]
         if feature in CONSTANT_COLUMNS:
             assert not moved.any(), feature
