@@ -48,11 +48,16 @@ def add_cells(program: Program, scenario: Scenario, limits: Limits) -> Cells:
     price = np.broadcast_to(limits.price, shape).ravel()
     bills = scenario.elastic is None
     share = program.columns(n, room, cost=price * bills, idle=price * bills)
-    share_rows = program.at_most.add(0.0, (share, -limits.rate.ravel()), n=n)
+    at = np.tile(np.arange(shape[1]), shape[0])
+    # To begin with, work costs what it costs at full efficiency.
+    rate = limits.rate.ravel()
+    paid = (scenario.weights.cost + scenario.weights.idle) * price * bills
+    guess = -np.divide(paid, rate, out=np.zeros(n), where=rate > 0)
+    share_rows = program.at_most.add(0.0, (share, -rate), at=at, guess=guess)
     counted = _add_busy(program, limits, share, room, price)
     by_interval = share.reshape(shape)
     program.at_most.extend(
-        np.tile(program.at_most.add(limits.capacity * limits.length, n=shape[1]), shape[0]),
+        np.tile(program.at_most.add(limits.capacity * limits.length, at=at[: shape[1]]), shape[0]),
         by_interval.ravel(),
         1.0,
     )
@@ -73,8 +78,9 @@ def _add_busy(
     if np.all(limits.occupied * limits.rate <= 1 + ROUNDING):
         return None
     busy = program.columns(len(share), room, idle=-price)
-    program.at_most.add(0.0, (busy, 1.0), (share, -1.0), n=len(share))
-    return program.at_most.add(0.0, (busy, 1.0), n=len(share)).reshape(limits.rate.shape)
+    at = np.tile(np.arange(len(limits.length)), len(limits.rate))
+    program.at_most.add(0.0, (busy, 1.0), (share, -1.0), at=at)
+    return program.at_most.add(0.0, (busy, 1.0), at=at).reshape(limits.rate.shape)
 
 
 def _add_memory(
@@ -89,22 +95,22 @@ def _add_memory(
         loads[i] = program.columns(len(k), float(len(k)), whole=True)
         serves[i] = program.columns(len(k), 1.0, whole=True)
         before = _shift(loads[i], 1)
-        rows.add(0.0, (before, 1.0), (loads[i], -1.0), n=len(k))
+        rows.add(0.0, (before, 1.0), (loads[i], -1.0), at=k)
         rows.add(
-            0.0, (held[i], 1.0), (_shift(held[i], 1), -1.0), (loads[i], -1.0), (before, 1.0), n=len(k)
+            0.0, (held[i], 1.0), (_shift(held[i], 1), -1.0), (loads[i], -1.0), (before, 1.0), at=k
         )
         # Served only by loads that have ended, and not just before memory is left.
         ended = _shift(loads[i], limits.load_lag[i])
         rows.add(
-            0.0, (serves[i], 1.0), (held[i], -1.0), (loads[i], 1.0), (ended, -1.0), n=len(k)
+            0.0, (serves[i], 1.0), (held[i], -1.0), (loads[i], 1.0), (ended, -1.0), at=k
         )
         last = np.minimum(k + limits.keep_up[i], len(k) - 1)
         if limits.keep_up[i] > 0:
             terms = (held[i][last], -1.0), (loads[i][last], 1.0), (loads[i], -1.0)
-            rows.add(0.0, (serves[i], 1.0), *terms, n=len(k))
+            rows.add(0.0, (serves[i], 1.0), *terms, at=k)
         # A load that completes is held for its time and for a keep-alive (Rajan and Takriti 2005).
         up = _shift(loads[i], limits.load_up[i])
-        rows.add(0.0, (loads[i], 1.0), (up, -1.0), (held[i], -1.0), n=len(k))
+        rows.add(0.0, (loads[i], 1.0), (up, -1.0), (held[i], -1.0), at=k)
     return held, loads, serves
 
 
@@ -124,7 +130,7 @@ def _add_footprints(
         # A load that begins between decisions is not billed before.
         late = float(limits.loads_between) * least
         rows = program.at_most.add(
-            0.0, (held[i], least), (share[i], -1.0), (extra, -1.0), (loads[i], -late), n=k
+            0.0, (held[i], least), (share[i], -1.0), (extra, -1.0), (loads[i], -late), at=np.arange(k)
         )
         program.at_most.extend(rows, _shift(loads[i], 1), late)
 
@@ -144,15 +150,15 @@ def _add_rent(program: Program, scenario: Scenario, limits: Limits, share: Ints)
         (ready, 1.0),
         (_shift(ready, 1), -1.0),
         (np.where(first, -1, ordered), -1.0),
-        n=n,
+        at=np.arange(n),
     )
     per_gpu = limits.price * limits.length
     rented = program.columns(n, scenario.gpus, cost=per_gpu, idle=per_gpu)
-    program.at_most.add(-floor, (rented, -1.0), n=n)
+    program.at_most.add(-floor, (rented, -1.0), at=np.arange(n))
     later = [np.append(ordered[m:], np.full(min(m, n), -1))[:n] for m in range(1, lag + 1)]
     terms = [(np.where(np.arange(n) + m < lag, -1, c), 1.0) for m, c in enumerate(later, 1)]
-    program.at_most.add(0.0, (ready, 1.0), (rented, -1.0), *terms, n=n)
-    rows = program.at_most.add(0.0, (ready, -limits.length), n=n)
+    program.at_most.add(0.0, (ready, 1.0), (rented, -1.0), *terms, at=np.arange(n))
+    rows = program.at_most.add(0.0, (ready, -limits.length), at=np.arange(n))
     program.at_most.extend(np.tile(rows, len(share)), share.ravel(), 1.0)
 
 
@@ -160,7 +166,7 @@ def _add_pool_memory(
     program: Program, pool_mb: float, memory_mb: Floats, held: Ints, loads: Ints
 ) -> None:
     """Let models in memory fit into the pool's."""
-    rows = program.at_most.add(pool_mb, n=held.shape[1])
+    rows = program.at_most.add(pool_mb, at=np.arange(held.shape[1]))
     for i, size in enumerate(memory_mb):
         program.at_most.extend(rows, held[i], size)
         # A load that begins between decisions may wait until there is room.

@@ -106,10 +106,12 @@ def add_latency(
     _add_queues(program, limits, groups, blocks, cells, holding, slow, detail)
     single = calls.alone & ~calls.lost
     weight = groups.count * calls.weight * single
-    program.add_cost(LATENCY, blocks.part, weight[g] * holding.served)
+    # Put on what is done by a block's end, so that each interval bears its own part.
+    after = np.append(holding.served[1:], 0.0)[: len(g)]
+    waits = np.where(blocks.is_last, (holding.unserved + holding.charge)[g], after)
+    program.add_cost(LATENCY, blocks.done, weight[g] * (holding.served - waits))
     program.add_cost(LATENCY, slow[chosen], (weight[g] * holding.per_second)[chosen])
     never = weight * (holding.unserved + holding.charge)
-    program.add_cost(LATENCY, blocks.done[blocks.is_last], -never)
     program.constant[LATENCY] += np.sum(never + weight * groups.before)
     _add_tasks(program, tasks, groups, blocks, holding, slow)
 
@@ -147,7 +149,7 @@ def _add_slopes(
             (blocks.part[chosen], 2 * half * theta - holding.inside[chosen]),
             (cells.share[i, k], -half * theta**2 * per_share),
             (slow[chosen], -1.0),
-            n=len(chosen),
+            at=k,
         )
 
 
@@ -178,7 +180,7 @@ def _add_queues(
     for nth in range(detail.slopes):
         theta = limits.length[k] * 0.5**nth
         rows = program.at_most.add(
-            0.0, (cells.share[i, k], -(theta**2) * limits.rate[i, k] / limits.length[k] / 2), n=len(i)
+            0.0, (cells.share[i, k], -(theta**2) * limits.rate[i, k] / limits.length[k] / 2), at=k
         )
         gain = theta[row] - holding.inside[chosen]
         program.at_most.extend(rows[row], blocks.part[chosen], work * gain)
@@ -202,7 +204,7 @@ def _add_tasks(
     left = program.columns(len(present), 1.0, latency=weight * holding.charge)
     rows = np.full(len(calls.task), -1)
     rows[many] = program.at_most.add(
-        -(groups.before + holding.unserved)[many], (open_for[nth], -1.0), n=len(many)
+        -(groups.before + holding.unserved)[many], (open_for[nth], -1.0), at=groups.start[many]
     )
     mine = np.flatnonzero(rows[g] >= 0)
     program.at_most.extend(rows[g[mine]], blocks.part[mine], holding.served[mine])
@@ -210,7 +212,8 @@ def _add_tasks(
     program.at_most.extend(rows[g[timed]], slow[timed], holding.per_second[timed])
     last = blocks.done[blocks.is_last][many]
     program.at_most.extend(rows[many], last, -holding.unserved[many])
-    program.at_most.add(-1.0, (left[nth], -1.0), (last, -1.0), n=len(many))
+    at = blocks.end[blocks.is_last][many] - 1
+    program.at_most.add(-1.0, (left[nth], -1.0), (last, -1.0), at=at)
 
 
 def add_order(
@@ -234,6 +237,5 @@ def add_order(
         match = np.searchsorted(ends, at * (1 - ROUNDING))
         ok = match < len(ends)
         columns = blocks.done[theirs][np.minimum(match, len(ends) - 1)]
-        program.at_most.add(
-            0.0, (blocks.done[mine][ok], 1.0), (columns[ok], -1.0), n=int(ok.sum())
-        )
+        last = blocks.end[mine][ok] - 1
+        program.at_most.add(0.0, (blocks.done[mine][ok], 1.0), (columns[ok], -1.0), at=last)

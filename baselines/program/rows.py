@@ -17,26 +17,35 @@ LATENCY, COST, IDLE = range(3)
 
 @dataclass
 class Rows:
-    """Rows of one kind, Σ coefficient · column ≤ right-hand side or = it."""
+    """Rows of one kind, Σ coefficient · column ≤ right-hand side or = it, in blocks."""
 
     right: list[Floats] = field(default_factory=list)
+    at: list[Ints] = field(default_factory=list)
+    guess: list[Floats] = field(default_factory=list)
     entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
     count: int = 0
 
-    def add(self, right: ArrayLike, *terms: Term, n: int) -> Ints:
+    def add(
+        self, right: ArrayLike, *terms: Term, at: ArrayLike, guess: ArrayLike = 0.0
+    ) -> Ints:
         """Add n rows, one for each element of the terms; a column of -1 is left out.
 
         Args:
             right: Right-hand sides, broadcast to (n,).
             terms: Pairs of columns and coefficients, each broadcast to (n,).
-            n: Number of rows.
+            at: Interval of each row, (n,), for solving the program in windows.
+            guess: Multipliers to begin with, broadcast to (n,).
 
         Returns:
             The numbers of the rows, (n,).
         """
+        tags = np.asarray(at, dtype=np.int64)
+        n = len(tags)
         rows = np.arange(self.count, self.count + n)
         self.count += n
+        self.at.append(tags)
         self.right.append(np.broadcast_to(np.asarray(right, dtype=np.float64), (n,)))
+        self.guess.append(np.broadcast_to(np.asarray(guess, dtype=np.float64), (n,)))
         for column, coefficient in terms:
             self.extend(rows, column, coefficient)
         return rows

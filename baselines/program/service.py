@@ -31,6 +31,8 @@ class Detail:
         growth: Later ones are blocks, each longer than the one before by this factor.
         slopes: Tangents to a call's time in service over its agent's share.
         loads: Whether every call waits for its own load at the end of every block.
+        core: Intervals that are settled at a time; 0 for all at once.
+        look: Intervals after them that are in sight.
     """
 
     ratio: float = 1.0
@@ -38,6 +40,8 @@ class Detail:
     growth: float = 1.5
     slopes: int = 4
     loads: bool = True
+    core: int = 0
+    look: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,9 @@ def offsets(n_intervals: int, detail: Detail) -> Ints:
     return np.array(marks)
 
 
-def add_blocks(program: Program, groups: Groups, n_intervals: int, detail: Detail) -> Blocks:
+def add_blocks(
+    program: Program, groups: Groups, n_intervals: int, detail: Detail, worth: Floats
+) -> Blocks:
     """Add the fractions of each group that are served in each block, and by its end."""
     marks = offsets(n_intervals, detail)
     first = groups.start[:, None] + marks[None, :-1]
@@ -87,9 +93,9 @@ def add_blocks(program: Program, groups: Groups, n_intervals: int, detail: Detai
     n = len(group)
     part, done = program.columns(n, 1.0), program.columns(n, 1.0)
     is_first = nth == 0
-    before = np.where(is_first, -1, np.concatenate([[-1], done[:-1]]))
-    program.equal.add(0.0, (done, 1.0), (before, -1.0), (part, -1.0), n=n)
-    is_last = np.append(is_first[1:], True)
+    before = np.where(is_first, -1, np.concatenate([[-1], done[:-1]])[:n])
+    program.equal.add(0.0, (done, 1.0), (before, -1.0), (part, -1.0), at=end[group, nth] - 1, guess=-worth[group])
+    is_last = np.append(is_first[1:], True)[:n]
     return Blocks(group, first[group, nth], end[group, nth], part, done, is_first, is_last)
 
 
@@ -107,11 +113,11 @@ def add_rates(
     room = _room(groups, limits, g, k)
     used = limits.length[k] if limits.loads_between else room
     fastest = limits.one_call[i, k] * used / limits.length[k] / calls.work[g]
-    program.at_most.add(0.0, (part, 1.0), (cells.share[i, k], -fastest), n=len(part))
+    program.at_most.add(0.0, (part, 1.0), (cells.share[i, k], -fastest), at=k)
     warm = np.flatnonzero(limits.is_held[i])
     serves = cells.serves[i, k][warm]
     most = np.minimum(1.0, room[warm] / calls.service[g][warm])
-    program.at_most.add(0.0, (part[warm], 1.0), (serves, -most), n=len(warm))
+    program.at_most.add(0.0, (part[warm], 1.0), (serves, -most), at=k[warm])
     if detail.loads:
         _wait_for_loads(program, groups, blocks, cells, limits)
 
@@ -141,7 +147,7 @@ def _wait_for_loads(
     ended = blocks.end[chosen] - 1 - limits.load_lag[i]
     loaded = np.where(ended >= 0, cells.loads[i, np.maximum(ended, 0)], -1)
     terms = (cells.held[i, k], -1.0), (cells.loads[i, k], 1.0), (loaded, -1.0)
-    program.at_most.add(0.0, (blocks.done[chosen], 1.0), *terms, n=len(chosen))
+    program.at_most.add(0.0, (blocks.done[chosen], 1.0), *terms, at=blocks.end[chosen] - 1)
 
 
 def add_backlog(
@@ -167,18 +173,23 @@ def add_backlog(
         program.at_most.extend(cells.served[i], served[i], 1.0)
         _count_busy(program, cells, limits, np.full(n, i), k, served[i], np.ones(n))
         if limits.is_held[i]:
-            program.at_most.add(0.0, (served[i], 1.0), (cells.serves[i], -np.minimum(most, total)), n=n)
+            program.at_most.add(0.0, (served[i], 1.0), (cells.serves[i], -np.minimum(most, total)), at=k)
         entered = np.zeros(n)
         np.add.at(entered, groups.start[mine], groups.excess[mine])
         # ahead: served before its blocks' ends; owed: begun and not yet served.
         terms = [(column, sign) for column, sign in ((served[i], 1.0),)]
         before = np.concatenate([[-1], ahead[i][:-1]])
         ahead_rows[i] = program.equal.add(
-            0.0, (ahead[i], 1.0), (before, -1.0), (served[i], -1.0), n=n
+            0.0, (ahead[i], 1.0), (before, -1.0), (served[i], -1.0), at=k
         )
         before = np.concatenate([[-1], owed[i][:-1]])
         owed_rows[i] = program.equal.add(
-            entered, (owed[i], 1.0), (before, -1.0), *terms, n=n
+            entered,
+            (owed[i], 1.0),
+            (before, -1.0),
+            *terms,
+            at=k,
+            guess=scenario.weights.cost * limits.price.min() / scenario.throughput[i],
         )
         program.add_cost(COST, owed[i][-1:], limits.price[-1] / scenario.throughput[i])
     g = blocks.group[coarse]

@@ -1,29 +1,34 @@
-"""Solving a program with HiGHS, and a bound that its rounding cannot break."""
+"""Solving a program with HiGHS, at once or in windows, and a bound that rounding cannot break."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csr_array, vstack
 
 from .rows import Program
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+OUT_OF_TIME = 1
 
 
 class SolverError(RuntimeError):
-    """The solver gave no optimum."""
+    """The solver gave no optimum, so that there is no bound."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """An optimum.
+    """What came of a program.
 
     Attributes:
-        value: A value that no point of the program is below, and nearly its optimum.
-        terms: The three terms of the optimal point, (3,).
+        value: What no point of the program is below.
+        terms: The three terms of the relaxed optimum, (3,).
         status: What the solver said.
     """
 
@@ -32,32 +37,163 @@ class Solution:
     status: str
 
 
-def solve(program: Program, weights: Floats, time_limit_s: float, method: str = "highs") -> Solution:
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A program in one piece: minimise cost · x over rows · x ≤ right or = right, 0 ≤ x ≤ upper.
+
+    Attributes:
+        cost: (columns,).
+        rows: (rows, columns).
+        right: (rows,).
+        is_equal: Whether a row is an equation, (rows,).
+        at: Interval of each row, (rows,).
+        upper: (columns,).
+        guess: Multipliers to begin with, (rows,).
+    """
+
+    cost: Floats
+    rows: csr_array
+    right: Floats
+    is_equal: NDArray[np.bool_]
+    at: Ints
+    upper: Floats
+    guess: Floats
+
+    @classmethod
+    def of(cls, program: Program, weights: Floats) -> Matrix:
+        """Weigh the terms and put the rows together."""
+        parts = (program.at_most, program.equal)
+        (a, b), (c, d) = (part.matrix(program.n_columns) for part in parts)
+        return cls(
+            cost=weights @ program.terms,
+            rows=csr_array(vstack([a, c])),
+            right=np.concatenate([b, d]),
+            is_equal=np.arange(len(b) + len(d)) >= len(b),
+            at=np.concatenate([tags for part in parts for tags in part.at]),
+            upper=np.concatenate(program.upper),
+            guess=np.concatenate([guess for part in parts for guess in part.guess]),
+        )
+
+    def bound(self, multipliers: Floats) -> float:
+        """Return a value that no point is below, whatever the multipliers (≤ 0 on inequalities).
+
+        Weak duality: where a column is bounded on both sides, what a multiplier lacks in accuracy
+        costs tightness and never validity (Neumaier and Shcherbina 2004).
+        """
+        reduced = self.cost - self.rows.T @ multipliers
+        return float(self.right @ multipliers + np.sum(np.minimum(reduced * self.upper, 0.0)))
+
+    def part(self, rows: Ints, multipliers: Floats) -> tuple[Matrix, Ints]:
+        """Return some rows with the columns in them, which pay the multipliers of other rows."""
+        others = multipliers.copy()
+        others[rows] = 0.0
+        cost = self.cost - self.rows.T @ others
+        inside = self.rows[rows]
+        columns = np.unique(inside.indices)
+        piece = replace(
+            self,
+            cost=cost[columns],
+            rows=csr_array(inside[:, columns]),
+            right=self.right[rows],
+            is_equal=self.is_equal[rows],
+            at=self.at[rows],
+            upper=self.upper[columns],
+            guess=self.guess[rows],
+        )
+        return piece, columns
+
+
+def solve(
+    program: Program, weights: Floats, time_limit_s: float, core: int = 0, look: int = 0
+) -> Solution:
     """Minimise the weighted terms.
+
+    In windows the multipliers of `core` intervals at a time are found with `look` intervals after
+    them in sight, those before them given. Every vector of multipliers gives a bound, so windows
+    cost tightness alone.
+
+    Args:
+        program: Terms, rows and columns.
+        weights: Weights of the terms, (3,).
+        time_limit_s: For all windows together [s].
+        core: Intervals of a window that are settled; 0 solves everything at once.
+        look: Intervals after them that are in sight.
 
     Raises:
         SolverError: Infeasible, unbounded, out of time or out of numerical reach.
     """
-    terms, upper = program.terms, np.concatenate(program.upper)
-    cost = weights @ terms
-    a_ub, b_ub = program.at_most.matrix(program.n_columns)
-    a_eq, b_eq = program.equal.matrix(program.n_columns)
-    scale = 1.0 / max(float(np.abs(cost).max(initial=0.0)), 1e-300)
+    matrix = Matrix.of(program, weights)
+    until = time.monotonic() + time_limit_s
+    multipliers, point, status = matrix.guess.copy(), np.zeros(len(matrix.cost)), "nothing to do"
+    last = int(matrix.at.max(initial=-1)) + 1
+    begin = 0
+    while begin < last:
+        end = begin + core + look
+        end = last if core == 0 or end + look >= last else end
+        rows = np.flatnonzero((matrix.at >= begin) & (matrix.at < end))
+        piece, columns = matrix.part(rows, multipliers)
+        point[columns], multipliers[rows], status = _solve_piece(piece, until - time.monotonic())
+        begin = last if end == last else begin + core
+    value = matrix.bound(multipliers) + float(weights @ program.constant)
+    return Solution(value, _scaled(program, point, weights, value), status)
+
+
+def _solve_piece(piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, str]:
+    """Return the optimal point, the multipliers of the rows, and what the solver said."""
+    scale = 1.0 / max(float(np.abs(piece.cost).max(initial=0.0)), 1e-300)
+    equal = piece.is_equal
     result = linprog(
-        cost * scale,
-        a_ub,
-        b_ub,
-        a_eq,
-        b_eq,
-        bounds=np.stack([np.zeros_like(upper), upper], axis=1),
-        method=method,
-        options={"time_limit": time_limit_s},
+        piece.cost * scale,
+        piece.rows[~equal],
+        piece.right[~equal],
+        piece.rows[equal],
+        piece.right[equal],
+        bounds=np.stack([np.zeros(len(piece.upper)), piece.upper], axis=1),
+        method="highs-ds",
+        options={"time_limit": max(time_limit_s, 1e-3)},
     )
-    if result.status != 0:
-        raise SolverError(result.message)
-    # Weak duality: any multipliers give a bound, so that rounding in them costs tightness at most.
-    y, z = np.minimum(result.ineqlin.marginals, 0.0) / scale, result.eqlin.marginals / scale
-    reduced = cost - a_ub.T @ y - a_eq.T @ z
-    value = b_ub @ y + b_eq @ z + np.sum(np.minimum(reduced * upper, 0.0))
-    constant = float(weights @ program.constant)
-    return Solution(float(value) + constant, program.constant + terms @ result.x, result.message)
+    _check(result.status, result.message, time_limit_s)
+    multipliers = np.empty(len(equal))
+    multipliers[~equal] = np.minimum(result.ineqlin.marginals, 0.0) / scale
+    multipliers[equal] = result.eqlin.marginals / scale
+    return result.x, multipliers, result.message
+
+
+def solve_whole(program: Program, weights: Floats, time_limit_s: float) -> Solution:
+    """Minimise the weighted terms with loads, memory and service as whole numbers.
+
+    Raises:
+        SolverError: As `solve`.
+    """
+    if not np.concatenate(program.whole).any():
+        return solve(program, weights, time_limit_s)
+    matrix = Matrix.of(program, weights)
+    scale = 1.0 / max(float(np.abs(matrix.cost).max(initial=0.0)), 1e-300)
+    least = np.where(matrix.is_equal, matrix.right, -np.inf)
+    result = milp(
+        matrix.cost * scale,
+        integrality=np.concatenate(program.whole).astype(np.int64),
+        bounds=Bounds(0.0, matrix.upper),
+        constraints=LinearConstraint(matrix.rows, least, matrix.right),
+        options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+    )
+    _check(result.status, result.message, time_limit_s)
+    value = float(result.mip_dual_bound) / scale + float(weights @ program.constant)
+    return Solution(value, _scaled(program, result.x, weights, value), result.message)
+
+
+def _check(status: int, message: str, time_limit_s: float) -> None:
+    if status == OUT_OF_TIME:
+        raise SolverError(
+            f"HiGHS found no optimum in the {max(time_limit_s, 0):.3g} s that were left, so there "
+            "is no bound; raise time_limit_s"
+        )
+    if status != 0:
+        raise SolverError(f"HiGHS found no optimum, so there is no bound: {message}")
+
+
+def _scaled(program: Program, point: Floats, weights: Floats, value: float) -> Floats:
+    """Return the terms of a point, scaled to the bound: they differ by windows and rounding."""
+    terms = program.constant + program.terms @ point
+    total = float(weights @ terms)
+    return terms * (value / total) if total > 0 else terms

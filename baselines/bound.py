@@ -1,0 +1,157 @@
+"""What a clairvoyant could earn at most: a bound on the reward that no allocator can beat.
+
+Given the whole tape, a linear program in which every run of the simulator, under any shares, is a
+point of at most its own cost; its optimum is then a bound. The point of a run and why each row
+holds for it:
+
+* *Share and service.* In each interval an agent serves at most T times its share, each call at most
+  T·share/c (its own rate), and shares sum to at most what the pool has.
+* *Memory.* A model is in memory for an interval, or it is not; it is served by loads that completed,
+  each begun at a decision and cold_start_s before the first service. A completed load is held for
+  its time and one keep-alive, and so is memory after each positive share (left out where models can
+  be driven out). Billed is at least the share, and at least the footprint while in memory.
+* *Calls.* None is served before its earliest start: release, or the fastest way along its call graph,
+  and never before the first load. What is served of a call is never ahead of its predecessors. None
+  is done by a time unless its agent was warm at some moment between.
+* *Time in the system.* With F(t) the fraction served, a call is open for ∫(1 − F) and for ∫F while it
+  is not done. A call that takes at least p, served at a rate of at most 1/p, has ∫F ≥ p·F(H)²/2 ≥
+  p·(F(H) − ½); one served within an interval at share g is open for at least w·c/(T·g), of which the
+  program has tangents. A task is open for as long as each of its calls and the shortest way on from
+  there. What is left at the horizon is open until then and pays the charge; rejected tasks are among
+  them, so that queue limits do not break the bound.
+
+Where it is loose: fractions of calls may be served in any order, while agents serve first come,
+first served; loads and shares may be fractions in time; a call spread over many intervals counts
+as if its agent had the whole pool. Pauses (`reconfigure_s`), the placement of MIG slices (only their
+speed per share counts), the order of loads that wait for memory, what moves between nodes cost
+(every agent has the fastest machine at the cheapest price) and what faults drive out of memory are
+left out: the bound holds for all of these and is looser. So it is for large tapes, which are looked
+at in blocks that grow with a call's age, in groups of calls of like work, and in windows of time
+(`program.service.Detail`).
+
+With `exact=True` loads, memory and being served are whole numbers, which takes small tapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..envs import checks
+from ..envs.errors import ConfigError
+from ..envs.simulator import Simulator
+from ..envs.spec import Scenario
+from ..envs.tape import Tape
+from .bound_cache import cache_file, keep, recall, scenario_digest
+from .program.build import build, choose
+from .program.service import Detail
+from .program.solve import SolverError, solve, solve_whole
+
+__all__ = ["Bound", "SolverError", "clairvoyant_bound"]
+
+MAX_EXACT = 2_000  # whole-numbered columns, agents times intervals times three
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A bound on the mean reward per interval, and the relaxed solution that it belongs to.
+
+    Attributes:
+        reward: No allocator's mean reward per interval is above it, horizon charge included.
+        latency_term: Mean latency term of the relaxed solution; by itself it bounds nothing.
+        cost_term: Mean cost term of it.
+        idle_term: Mean idle term of it; reward = −Σ weight · term.
+        relaxation: What was relaxed: `linear`, `windows` or `whole loads`.
+        status: What the solver said.
+        columns: Size of the program.
+        solve_s: Time that it took to build and to solve [s].
+    """
+
+    reward: float
+    latency_term: float
+    cost_term: float
+    idle_term: float
+    relaxation: str
+    status: str
+    columns: int
+    solve_s: float
+
+
+def clairvoyant_bound(
+    scenario: Scenario,
+    tape: Tape,
+    *,
+    exact: bool = False,
+    detail: Detail | None = None,
+    time_limit_s: float = 600.0,
+    use_cache: bool = True,
+) -> Bound:
+    """Bound the mean reward per interval of every allocator on a tape.
+
+    Args:
+        scenario: The system.
+        tape: All calls, known beforehand.
+        exact: Loads and memory as whole numbers, on small tapes.
+        detail: How finely to look; by default as finely as the size allows in seconds.
+        time_limit_s: For the solver [s].
+        use_cache: Recall and keep the result in the user's cache folder, by tape and scenario.
+
+    Raises:
+        TypeError: Something else than a scenario and a tape.
+        ConfigError: Tape and scenario do not go together, or too large a tape for `exact`.
+        SolverError: The solver gave no optimum: there is no bound then, and no number.
+    """
+    _check(scenario, tape, exact)
+    checks.number("time_limit_s", time_limit_s, above=0)
+    chosen = detail or (Detail() if exact else choose(scenario, tape))
+    file = cache_file(tape.digest, scenario_digest(scenario), repr((chosen, exact)))
+    names = tuple(field.name for field in dataclasses.fields(Bound))
+    known = recall(file, names) if use_cache else None
+    if known is not None:
+        return Bound(**known)
+    bound = _compute(scenario, tape, exact, chosen, time_limit_s)
+    if use_cache:
+        keep(file, dataclasses.asdict(bound))
+    return bound
+
+
+def _compute(
+    scenario: Scenario, tape: Tape, exact: bool, detail: Detail, time_limit_s: float
+) -> Bound:
+    begun = time.perf_counter()
+    program = build(scenario, tape, detail)
+    values = scenario.weights
+    weights = np.array([values.latency, values.cost, values.idle])
+    if exact:
+        solution = solve_whole(program, weights, time_limit_s)
+    else:
+        solution = solve(program, weights, time_limit_s, detail.core, detail.look)
+    in_windows = 0 < detail.core < scenario.n_intervals
+    latency, cost, idle = solution.terms.tolist()
+    return Bound(
+        reward=-solution.value,
+        latency_term=latency,
+        cost_term=cost,
+        idle_term=idle,
+        relaxation="whole loads" if exact else "windows" if in_windows else "linear",
+        status=solution.status,
+        columns=program.n_columns,
+        solve_s=time.perf_counter() - begun,
+    )
+
+
+def _check(scenario: Scenario, tape: Tape, exact: bool) -> None:
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"scenario must be a Scenario, got {scenario!r}; load_scenario makes one")
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape must be a Tape, got {tape!r}; Tape.from_calls makes one")
+    Simulator(scenario, graph=not tape.is_independent, capacity=tape.n_calls).load(0, tape)
+    whole = 3 * scenario.n_agents * scenario.n_intervals
+    if exact and whole > MAX_EXACT:
+        raise ConfigError(
+            f"exact takes at most {MAX_EXACT} whole numbers, 3 per agent and interval, got {whole}; "
+            "cut the horizon or leave exact out"
+        )
