@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Relative slack in counting whole intervals, so that rounding never makes a limit stricter.
+# Relative slack in counting whole intervals, so that rounding loses none of them.
 ROUNDING = 1e-12
 
 
@@ -83,7 +83,7 @@ def limits(scenario: Scenario, tape: Tape) -> Limits:
     loads = load_s / scenario.interval_s
     keeps = scenario.keep_alive_s / scenario.interval_s
     up = np.floor(loads) if between else np.maximum(np.ceil(loads * (1 - ROUNDING)), 1)
-    kept = np.floor(keeps * (1 - ROUNDING)) if settled else np.zeros(scenario.n_agents)
+    kept = np.floor(keeps * (1 + ROUNDING)) if settled else np.zeros(scenario.n_agents)
     with np.errstate(divide="ignore"):
         occupied = np.where(throughput > 0, 1.0 / (throughput * slow), 0.0)
     footprint = np.zeros(scenario.n_agents) if scenario.elastic else scenario.footprint
