@@ -1,35 +1,37 @@
 """What a clairvoyant could earn at most: a bound on the reward that no allocator can beat.
 
 Given the whole tape, a linear program in which every run of the simulator, under any shares, is a
-point of at most its own cost; its optimum is then a bound. The point of a run and why each row
-holds for it:
+point that costs at most what the run costs; so its optimum is a bound. What a run is in it, and why
+each row holds:
 
-* *Share and service.* In each interval an agent serves at most T times its share, each call at most
-  T·share/c (its own rate), and shares sum to at most what the pool has.
-* *Memory.* A model is in memory for an interval, or it is not; it is served by loads that completed,
-  each begun at a decision and cold_start_s before the first service. A completed load is held for
-  its time and one keep-alive, and so is memory after each positive share (left out where models can
-  be driven out). Billed is at least the share, and at least the footprint while in memory.
-* *Calls.* None is served before its earliest start: release, or the fastest way along its call graph,
-  and never before the first load. What is served of a call is never ahead of its predecessors. None
-  is done by a time unless its agent was warm at some moment between.
-* *Time in the system.* With F(t) the fraction served, a call is open for ∫(1 − F) and for ∫F while it
-  is not done. A call that takes at least p, served at a rate of at most 1/p, has ∫F ≥ p·F(H)²/2 ≥
-  p·(F(H) − ½); one served within an interval at share g is open for at least w·c/(T·g), of which the
-  program has tangents. A task is open for as long as each of its calls and the shortest way on from
-  there. What is left at the horizon is open until then and pays the charge; rejected tasks are among
-  them, so that queue limits do not break the bound.
+* *Share and service.* In an interval an agent serves at most T times its share, each call at most
+  T·share/c, its own rate, and shares sum to at most what the pool has.
+* *Memory.* A model is in memory for a whole interval or it does not count. It serves after loads
+  that were completed, begun at a decision and cold_start_s before. A completed load is held for its
+  time and a keep-alive, and memory outlasts each positive share by a keep-alive (left out where
+  models can be driven out). Billed is at least the share, and the footprint while in memory.
+* *Calls.* None is served before its earliest start: its release or the fastest way along its call
+  graph, and the end of a first load. None runs ahead of its predecessors. None is done by a time
+  unless its agent was warm at some moment since its release.
+* *Time in the system.* With F(t) the part served, a call is open for ∫(1 − F) dt, and while it is
+  not done for ∫F dt too. Served at a rate of at most 1/p it has ∫F ≥ p·F(H)²/2 ≥ p·(F(H) − ½),
+  which is added where p is longer than an interval. Otherwise it is open in its last interval for
+  at least p, and for w·c/(T·g) at share g, of which the program has tangents. A task is open for as
+  long as each of its calls and the fastest way on from there. What is left is open to the horizon
+  and pays the charge; so are rejected tasks, which keeps the bound one under queue limits.
 
-Where it is loose: fractions of calls may be served in any order, while agents serve first come,
-first served; loads and shares may be fractions in time; a call spread over many intervals counts
-as if its agent had the whole pool. Pauses (`reconfigure_s`), the placement of MIG slices (only their
-speed per share counts), the order of loads that wait for memory, what moves between nodes cost
-(every agent has the fastest machine at the cheapest price) and what faults drive out of memory are
-left out: the bound holds for all of these and is looser. So it is for large tapes, which are looked
-at in blocks that grow with a call's age, in groups of calls of like work, and in windows of time
-(`program.service.Detail`).
+Where it is loose: parts of calls are served in any order, agents serve first come, first served;
+shares and loads may be parts of an interval's and of a load; a call over many intervals counts as
+if it had the whole pool throughout. Left out, which makes the bound looser and never wrong: pauses
+(`reconfigure_s`), where MIG instances can be placed (their speed per share counts), the order in
+which loads wait for memory, the way between nodes (every agent has the fastest machine at the
+cheapest price), whole units of an elastic pool, and memory lost to faults. Large tapes are looked
+at more coarsely: calls of like work in groups, late service in blocks that grow with a call's age,
+time in windows (`program.service.Detail`). Windows cost most where the pool is overloaded for
+longer than one of them.
 
-With `exact=True` loads, memory and being served are whole numbers, which takes small tapes.
+With `exact=True` loads, memory and being served are whole numbers, to the solver's tolerance of
+1e-6: for small tapes.
 """
 
 from __future__ import annotations
@@ -152,6 +154,6 @@ def _check(scenario: Scenario, tape: Tape, exact: bool) -> None:
     whole = 3 * scenario.n_agents * scenario.n_intervals
     if exact and whole > MAX_EXACT:
         raise ConfigError(
-            f"exact takes at most {MAX_EXACT} whole numbers, 3 per agent and interval, got {whole}; "
-            "cut the horizon or leave exact out"
+            f"exact takes at most {MAX_EXACT} whole numbers, 3 per agent and interval, got "
+            f"{whole}; cut the horizon or leave exact out"
         )

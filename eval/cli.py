@@ -77,6 +77,31 @@ def run(
 
 @app.command(
     epilog=examples(
+        "slicegym-eval bound --suite bursty-validation",
+        "slicegym-eval bound --suite azure-heldout --allocators demand,learned:DIR --json -",
+    ),
+)
+def bound(
+    suite: Annotated[str, typer.Option(help="SCENARIO-train, -validation or -heldout.")],
+    allocators: Annotated[str, typer.Option(help="Names by comma, as in run.")] = "demand",
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Play only the suite's first episodes.")
+    ] = None,
+    json_target: JsonOption = None,
+) -> None:
+    """Bound what any allocator could earn, and score allocators between static and it.
+
+    The bound is a linear program over each whole tape, kept in the cache folder once computed.
+    """
+    from . import bound_cmd
+
+    _check_json(json_target)
+    content = bound_cmd.compare(suite, split_specs(allocators), episodes)
+    _deliver(content, json_target, bound_cmd.as_table(content))
+
+
+@app.command(
+    epilog=examples(
         "slicegym-eval paper",
         "slicegym-eval paper --json -",
     ),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # the first, a few hundredths of a second for an interval and ten thousand columns of the others.
 DETAILS = (
     (Detail(), 12_000),
+    (Detail(fine=6, growth=1.3, slopes=0), 20_000),
     (Detail(fine=4, growth=2.0, slopes=0, core=40, look=20), 150_000),
     (Detail(ratio=2.0, fine=4, growth=2.0, slopes=0, core=40, look=10), 200_000),
     (Detail(ratio=4.0, fine=2, growth=3.0, slopes=0, core=40, look=10), 0),

@@ -1,4 +1,4 @@
-"""The calls of a tape as the program sees them: when they can be served, and what they hold open."""
+"""The calls of a tape as the program sees them: when they can be served, what they hold open."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def read_calls(scenario: Scenario, tape: Tape, limits: Limits) -> tuple[Tasks, C
         everything, agent, tape.work, start, service, tail, opened, of_task, alone, doomed, task
     )
     undone = is_open[task] & ~playable
-    beyond = np.bincount(agent[undone], tape.work[undone], scenario.n_agents)
+    beyond = np.bincount(agent[undone], tape.work[undone], scenario.n_agents).astype(np.float64)
     return tasks, calls.take(playable), beyond
 
 
@@ -139,9 +139,8 @@ def topological_order(tape: Tape) -> list[int]:
 class Groups:
     """Calls of one agent that the program serves alike; G groups.
 
-    A group's calls are released in the same interval, and the program gives each of them the work of
-    the shortest and the earliest start of them all. What they have on top is work without a place
-    in the queue.
+    A group's calls can start in the same interval, and each of them has the work of the shortest
+    and the earliest start of all. What they have on top is work without a place in the queue.
 
     Attributes:
         calls: The representative of each group.

@@ -74,7 +74,7 @@ def add_cells(program: Program, scenario: Scenario, limits: Limits) -> Cells:
 def _add_busy(
     program: Program, limits: Limits, share: Ints, room: Floats, price: Floats
 ) -> Ints | None:
-    """Count busy GPU-seconds where the work does not tell: at most the share, and what work takes."""
+    """Count busy GPU-seconds where work over T is not the measure: at most the share."""
     if np.all(limits.occupied * limits.rate <= 1 + ROUNDING):
         return None
     busy = program.columns(len(share), room, idle=-price)
@@ -101,9 +101,7 @@ def _add_memory(
         )
         # Served only by loads that have ended, and not just before memory is left.
         ended = _shift(loads[i], limits.load_lag[i])
-        rows.add(
-            0.0, (serves[i], 1.0), (held[i], -1.0), (loads[i], 1.0), (ended, -1.0), at=k
-        )
+        rows.add(0.0, (serves[i], 1.0), (held[i], -1.0), (loads[i], 1.0), (ended, -1.0), at=k)
         last = np.minimum(k + limits.keep_up[i], len(k) - 1)
         if limits.keep_up[i] > 0:
             terms = (held[i][last], -1.0), (loads[i][last], 1.0), (loads[i], -1.0)
@@ -116,12 +114,12 @@ def _add_memory(
 
 def _shift(columns: Ints, by: int) -> Ints:
     """Return the columns of `by` intervals before, -1 before the first."""
-    return np.concatenate([np.full(min(by, len(columns)), -1), columns[: max(0, len(columns) - by)]])
+    return np.concatenate(
+        [np.full(min(by, len(columns)), -1), columns[: max(0, len(columns) - by)]]
+    )
 
 
-def _add_footprints(
-    program: Program, limits: Limits, share: Ints, held: Ints, loads: Ints
-) -> None:
+def _add_footprints(program: Program, limits: Limits, share: Ints, held: Ints, loads: Ints) -> None:
     """Bill a footprint where it is more than the share."""
     for i in np.flatnonzero(limits.is_held & (limits.footprint > 0)):
         k = len(limits.length)
@@ -130,7 +128,12 @@ def _add_footprints(
         # A load that begins between decisions is not billed before.
         late = float(limits.loads_between) * least
         rows = program.at_most.add(
-            0.0, (held[i], least), (share[i], -1.0), (extra, -1.0), (loads[i], -late), at=np.arange(k)
+            0.0,
+            (held[i], least),
+            (share[i], -1.0),
+            (extra, -1.0),
+            (loads[i], -late),
+            at=np.arange(k),
         )
         program.at_most.extend(rows, _shift(loads[i], 1), late)
 

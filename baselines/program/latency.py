@@ -59,9 +59,7 @@ class Holding:
         charge: Horizon charge per fraction never served.
     """
 
-    def __init__(
-        self, scenario: Scenario, limits: Limits, groups: Groups, blocks: Blocks
-    ) -> None:
+    def __init__(self, scenario: Scenario, limits: Limits, groups: Groups, blocks: Blocks) -> None:
         calls, g, k = groups.calls, blocks.group, blocks.first
         end = limits.held_time(limits.edges[-1:])[0]
         least = limits.holding.min()
@@ -163,14 +161,14 @@ def _add_queues(
     slow: Ints,
     detail: Detail,
 ) -> None:
-    """Bound the times in a block of an agent's calls together: X of work takes X²/(2·T·g) of area."""
+    """Bound the times of an agent's calls together: X of work has X²/(2·T·g) of area in a block."""
     calls, g, k = groups.calls, blocks.group, blocks.first
     on_time = calls.earliest[g] <= limits.edges[k]
     on_time &= groups.held[g] <= limits.held_time(limits.edges[k]) * (1 + ROUNDING)
     chosen = np.flatnonzero((slow >= 0) & (~blocks.is_first | on_time))
     i, k = calls.agent[g[chosen]], k[chosen]
     n_intervals = len(limits.length)
-    cell, row, n_calls = np.unique(i * n_intervals + k, return_inverse=True, return_counts=True)
+    cell, row = np.unique(i * n_intervals + k, return_inverse=True)
     several = np.bincount(row, groups.count[g[chosen]], len(cell)) > 1
     number = np.cumsum(several) - 1
     inside = several[row]
@@ -200,7 +198,9 @@ def _add_tasks(
     many = np.flatnonzero(~calls.alone & ~calls.lost)
     present, nth = np.unique(calls.task[many], return_inverse=True)
     weight = tasks.weight[present]
-    open_for = program.columns(len(present), 1.0 + holding.unserved.max(initial=0.0), latency=weight)
+    open_for = program.columns(
+        len(present), 1.0 + holding.unserved.max(initial=0.0), latency=weight
+    )
     left = program.columns(len(present), 1.0, latency=weight * holding.charge)
     rows = np.full(len(calls.task), -1)
     rows[many] = program.at_most.add(
@@ -216,9 +216,7 @@ def _add_tasks(
     program.at_most.add(-1.0, (left[nth], -1.0), (last, -1.0), at=at)
 
 
-def add_order(
-    program: Program, tape: Tape, limits: Limits, groups: Groups, blocks: Blocks
-) -> None:
+def add_order(program: Program, tape: Tape, limits: Limits, groups: Groups, blocks: Blocks) -> None:
     """Let no call run ahead of its predecessors and the delay after them."""
     if tape.graph is None:
         return

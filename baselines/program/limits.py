@@ -64,7 +64,7 @@ class Limits:
     def held_time(self, times: Floats) -> Floats:
         """Return ∫ holding dt from 0 to each time, capped at the horizon."""
         total = np.concatenate([[0.0], np.cumsum(self.holding * self.length)])
-        return np.interp(times, self.edges, total)
+        return np.asarray(np.interp(times, self.edges, total), dtype=np.float64)
 
 
 def limits(scenario: Scenario, tape: Tape) -> Limits:
@@ -136,11 +136,13 @@ def _alone(agent: Any) -> float:
         return float(agent.concurrency)
     if agent.prefill > 0:
         return 1.0
-    return float(agent.concurrency * (1 + agent.half_batch) / (agent.concurrency + agent.half_batch))
+    return float(
+        agent.concurrency * (1 + agent.half_batch) / (agent.concurrency + agent.half_batch)
+    )
 
 
 def _changes(scenario: Scenario, tape: Tape, n_intervals: int) -> tuple[Floats, Floats, float]:
-    """Return capacity (K,) and health (N, K) as the tape changes them, and the least load factor."""
+    """Return capacity (K,) and health (N, K) as a tape changes them, and the least load factor."""
     lost = np.zeros((scenario.n_nodes, n_intervals))
     health = np.ones((scenario.n_agents, n_intervals))
     load_factor = 1.0
@@ -155,5 +157,3 @@ def _changes(scenario: Scenario, tape: Tape, n_intervals: int) -> tuple[Floats, 
     sizes = np.array([node.gpus for node in scenario.nodes] or [scenario.gpus])
     capacity = np.maximum(sizes[:, None] - lost, 0.0).sum(axis=0)
     return capacity, health, load_factor
-
-

@@ -25,9 +25,7 @@ class Rows:
     entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
     count: int = 0
 
-    def add(
-        self, right: ArrayLike, *terms: Term, at: ArrayLike, guess: ArrayLike = 0.0
-    ) -> Ints:
+    def add(self, right: ArrayLike, *terms: Term, at: ArrayLike, guess: ArrayLike = 0.0) -> Ints:
         """Add n rows, one for each element of the terms; a column of -1 is left out.
 
         Args:
@@ -68,7 +66,7 @@ class Rows:
 
 @dataclass
 class Program:
-    """Minimise Σ weight · term over columns in [0, upper]; terms as the reward has them, unweighted.
+    """Minimise Σ weight · term, the reward's terms, over columns in [0, upper].
 
     Attributes:
         at_most: Rows of the kind ≤.
@@ -101,7 +99,9 @@ class Program:
         """Add n columns in [0, upper] and return their numbers, (n,)."""
         first = self.n_columns
         self.n_columns += n
-        terms = [np.broadcast_to(np.asarray(t, dtype=np.float64), (n,)) for t in (latency, cost, idle)]
+        terms = [
+            np.broadcast_to(np.asarray(t, dtype=np.float64), (n,)) for t in (latency, cost, idle)
+        ]
         self.costs.append(np.stack(terms))
         self.upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), (n,)))
         self.whole.append(np.full(n, whole))

@@ -69,7 +69,7 @@ class Blocks:
     @property
     def is_fine(self) -> Bools:
         """Whether it is one interval, (S,)."""
-        return self.end - self.first == 1
+        return np.asarray(self.end - self.first == 1)
 
 
 def offsets(n_intervals: int, detail: Detail) -> Ints:
@@ -94,7 +94,9 @@ def add_blocks(
     part, done = program.columns(n, 1.0), program.columns(n, 1.0)
     is_first = nth == 0
     before = np.where(is_first, -1, np.concatenate([[-1], done[:-1]])[:n])
-    program.equal.add(0.0, (done, 1.0), (before, -1.0), (part, -1.0), at=end[group, nth] - 1, guess=-worth[group])
+    program.equal.add(
+        0.0, (done, 1.0), (before, -1.0), (part, -1.0), at=end[group, nth] - 1, guess=-worth[group]
+    )
     is_last = np.append(is_first[1:], True)[:n]
     return Blocks(group, first[group, nth], end[group, nth], part, done, is_first, is_last)
 
@@ -102,7 +104,7 @@ def add_blocks(
 def add_rates(
     program: Program, groups: Groups, blocks: Blocks, cells: Cells, limits: Limits, detail: Detail
 ) -> None:
-    """Serve calls within their agents' shares, each at most at its own fastest rate, and when warm."""
+    """Serve calls within their agents' shares, each at most at its own rate, and when warm."""
     calls = groups.calls
     chosen = np.flatnonzero(blocks.is_fine)
     g, k = blocks.group[chosen], blocks.first[chosen]
@@ -151,7 +153,12 @@ def _wait_for_loads(
 
 
 def add_backlog(
-    program: Program, scenario: Scenario, groups: Groups, blocks: Blocks, cells: Cells, limits: Limits
+    program: Program,
+    scenario: Scenario,
+    groups: Groups,
+    blocks: Blocks,
+    cells: Cells,
+    limits: Limits,
 ) -> None:
     """Find room for work that is served somewhere in a block, and for work without a place.
 
@@ -173,7 +180,9 @@ def add_backlog(
         program.at_most.extend(cells.served[i], served[i], 1.0)
         _count_busy(program, cells, limits, np.full(n, i), k, served[i], np.ones(n))
         if limits.is_held[i]:
-            program.at_most.add(0.0, (served[i], 1.0), (cells.serves[i], -np.minimum(most, total)), at=k)
+            program.at_most.add(
+                0.0, (served[i], 1.0), (cells.serves[i], -np.minimum(most, total)), at=k
+            )
         entered = np.zeros(n)
         np.add.at(entered, groups.start[mine], groups.excess[mine])
         # ahead: served before its blocks' ends; owed: begun and not yet served.

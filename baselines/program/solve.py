@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 OUT_OF_TIME = 1
 
 
-class SolverError(RuntimeError):
+class SolverError(ValueError):
     """The solver gave no optimum, so that there is no bound."""
 
 
