@@ -63,7 +63,8 @@ class Bound:
 
     Attributes:
         reward: No allocator's mean reward per interval is above it, horizon charge included.
-        latency_term: Mean latency term of the relaxed solution; by itself it bounds nothing.
+        latency_term: Mean latency term of the relaxed solution; by itself it bounds nothing, and
+            where that was put together from windows it is an indication only.
         cost_term: Mean cost term of it.
         idle_term: Mean idle term of it; reward = −Σ weight · term.
         relaxation: What was relaxed: `linear`, `windows` or `whole loads`.

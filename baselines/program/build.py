@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from ...envs.tape import Tape
 
 # From finest to coarsest, and the columns that a program may have for them: by trial, seconds for
-# the first, a few hundredths of a second for an interval and ten thousand columns of the others.
+# the first three, a few hundredths of a second for an interval of the others.
 DETAILS = (
     (Detail(), 12_000),
     (Detail(fine=6, growth=1.3, slopes=0), 20_000),
+    (Detail(ratio=2.0, fine=6, growth=1.3, slopes=0), 20_000),
     (Detail(fine=4, growth=2.0, slopes=0, core=40, look=20), 150_000),
     (Detail(ratio=2.0, fine=4, growth=2.0, slopes=0, core=40, look=10), 200_000),
     (Detail(ratio=4.0, fine=2, growth=3.0, slopes=0, core=40, look=10), 0),
+)
+# Rows of tasks reach over many intervals, and programs with them are harder by far.
+GRAPH_DETAILS = (
+    (Detail(), 6_000),
+    (Detail(fine=4, growth=2.0, slopes=0, core=20, look=10), 60_000),
+    (Detail(fine=2, growth=3.0, slopes=0, core=20, look=10), 0),
 )
 
 
@@ -32,7 +39,7 @@ def choose(scenario: Scenario, tape: Tape) -> Detail:
     """Return the finest detail that this many calls and intervals allow."""
     bounds = limits(scenario, tape)
     _, calls, _ = read_calls(scenario, tape, bounds)
-    for detail, most in DETAILS:
+    for detail, most in DETAILS if tape.is_independent else GRAPH_DETAILS:
         groups = group(calls, bounds, detail.ratio)
         if not most or n_columns(groups, bounds, detail) <= most:
             return detail

@@ -57,6 +57,7 @@ class Holding:
         served: Cost per fraction served in a block, (S,).
         unserved: Cost per fraction never served, (G,).
         charge: Horizon charge per fraction never served.
+        path: Cost of the fastest way from a task's opening through a call to its end, (G,).
     """
 
     def __init__(self, scenario: Scenario, limits: Limits, groups: Groups, blocks: Blocks) -> None:
@@ -78,6 +79,8 @@ class Holding:
         until_then = np.minimum(limits.held_time(begin + tail) + half[g], end)
         self.served = until_then - groups.held[g] + self.inside * self.per_second
         self.unserved = end - groups.held - half
+        fastest = limits.held_time(calls.earliest + calls.service + calls.tail)
+        self.path = groups.before + fastest - groups.held
         self.charge = scenario.reference_latency_s * limits.holding[-1]
 
 
@@ -193,18 +196,21 @@ def _add_tasks(
     holding: Holding,
     slow: Ints,
 ) -> None:
-    """Hold a task of several calls open for each of them, and charge it if one is left."""
+    """Hold a task of several calls open for its critical path and longer where a call is late."""
     calls, g = groups.calls, blocks.group
     many = np.flatnonzero(~calls.alone & ~calls.lost)
     present, nth = np.unique(calls.task[many], return_inverse=True)
     weight = tasks.weight[present]
-    open_for = program.columns(
-        len(present), 1.0 + holding.unserved.max(initial=0.0), latency=weight
-    )
+    path = np.zeros(len(present))
+    np.maximum.at(path, nth, holding.path[many])
+    program.constant[LATENCY] += np.sum(weight * path)
+    longer = program.columns(len(present), 1.0 + holding.unserved.max(initial=0.0), latency=weight)
     left = program.columns(len(present), 1.0, latency=weight * holding.charge)
     rows = np.full(len(calls.task), -1)
     rows[many] = program.at_most.add(
-        -(groups.before + holding.unserved)[many], (open_for[nth], -1.0), at=groups.start[many]
+        path[nth] - (groups.before + holding.unserved)[many],
+        (longer[nth], -1.0),
+        at=groups.start[many],
     )
     mine = np.flatnonzero(rows[g] >= 0)
     program.at_most.extend(rows[g[mine]], blocks.part[mine], holding.served[mine])
