@@ -44,6 +44,9 @@ class EpisodeSource:
         self.scenario = scenario
         self.split = check_split(split)
         self.workload: Workload = scenario.workload
+        self._only: Tape | None = None
+        faults = any(fault.is_random for fault in scenario.faults)
+        self._always_the_same = not self.workload.is_random and not faults
 
     def draw(
         self, rng: np.random.Generator, options: Mapping[str, Any] | None = None
@@ -64,7 +67,13 @@ class EpisodeSource:
             return None, tape
         if episode is None:
             episode = self.workload.sample(self.scenario, self.split, rng)
-        return episode, self.scenario.tape(self._checked(episode))
+        self._checked(episode)
+        if self._only is not None:
+            return episode, self._only
+        tape = self.scenario.tape(episode)
+        if self._always_the_same:
+            self._only = tape
+        return episode, tape
 
     def _checked(self, episode: Episode) -> Episode:
         if not isinstance(episode, Episode):

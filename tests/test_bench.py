@@ -17,7 +17,8 @@ PROMISED = {
     "calls_per_s", "graph_calls_per_s", "mm1_calls_per_s", "simpy_calls_per_s", "ciw_calls_per_s",
     "env_steps_per_s", "vector_env_steps_per_s", "ppo_steps_per_s", "paper_30_repetitions_s",
     "memory_1024_envs_mb", "decision_us_by_agents", "call_ns_by_queue", "compile_s",
-    "family_env_steps_per_s", "family_calls_per_s", "decisions_1024_per_s",
+    "family_env_steps_per_s", "family_env_steps_with_resets_per_s", "family_calls_per_s",
+    "decisions_1024_per_s",
 }  # fmt: skip
 
 
@@ -79,8 +80,17 @@ class TestFamilies:
         monkeypatch.setattr(bench_families, "MEASURED_S", 60.0)
         monkeypatch.setattr(bench_families, "ENVS", 2)
         monkeypatch.setattr(bench_families, "scenario_names", only("paper"))
-        found = bench_families.env_steps(1.0)["family_env_steps_per_s"]
+        found = bench_families.env_steps_with_resets(1.0)["family_env_steps_with_resets_per_s"]
         assert found == {"paper": pytest.approx(119 * 2 / 60)}  # more than an episode's 100
+
+    def test_the_clock_stands_still_in_resets(self, monkeypatch):
+        # Looked at once before and once after the 98 steps between the first and the last.
+        monkeypatch.setattr(bench_families, "clock", itertools.count(0.0, 0.5).__next__)
+        monkeypatch.setattr(bench_families, "MEASURED_S", 0.9)
+        monkeypatch.setattr(bench_families, "ENVS", 2)
+        monkeypatch.setattr(bench_families, "scenario_names", only("paper"))
+        found = bench_families.env_steps(1.0)["family_env_steps_per_s"]
+        assert found == {"paper": pytest.approx(2 * 98 * 2 / 1.0)}
 
     def test_absent_traces_are_named(self, monkeypatch, tmp_path):
         for variable in ("SLICEGYM_TRACES", "SLICEGYM_CACHE"):

@@ -68,6 +68,8 @@ def partition(cuts, blocked, agents, shares):
         distance = 0.0
         for i in range(n):
             distance += abs(vectors[v, i] - 7.0 * shares[i])
+            if distance >= nearest:
+                break
         if distance < nearest and _can_be_cut(cuts, blocked, v):
             best, nearest = v, distance
     row, fewest = -1, n + 1
