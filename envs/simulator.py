@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .constants import agent_constants, machines, most_units, servers, system_constants
 from .errors import ConfigError
+from .faults.changes import check_changes
 from .kernel import batch as kernel
 from .kernel import layout
 from .kernel.load import load_graph, load_independent
@@ -326,6 +327,7 @@ class Simulator:
                 f"the tape's agents must be below {self.scenario.n_agents}, the number of agents "
                 f"of scenario {self.scenario.name!r}, got {int(tape.agent.max())}"
             )
+        check_changes(tape.changes, self.scenario)
         if not tape.is_independent and not self.graph:
             raise ConfigError("a tape with call graphs needs Simulator(…, graph=True)")
         if tape.routing is not None and len(tape.routing) != self.scenario.n_agents:

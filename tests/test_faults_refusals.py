@@ -1,13 +1,15 @@
 """Faults that cannot be used as written: each refusal names the field, the rule and the value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from slicegym.envs import Agent, Scenario, load_scenario
+from slicegym.envs import Agent, Scenario, Tape, load_scenario, simulate
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.faults import Fault, build_faults
+from slicegym.envs.kernel import layout
 from slicegym.envs.loading import parse_scenario
 from slicegym.envs.platform import Node
 from slicegym.envs.workloads import Episode
@@ -155,3 +157,35 @@ def test_tapes_need_a_workload() -> None:
     scenario = Scenario((Agent("a", 1),))
     with pytest.raises(ConfigError, match="scenario 'custom' must have a workload to draw tapes"):
         scenario.tape(Episode("train", 0))
+
+
+# ---- tables of changes made by hand ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(0, layout.LOST, 1, 1.0)],  # there is one node
+        [(0, layout.HEALTH, 2, 0.0)],  # there are two agents
+        [(0, layout.HEALTH, -1, 0.0)],
+        [(0, layout.HEALTH, 0, -0.5)],
+        [(0, layout.LOAD_FACTOR, 0, np.nan)],
+        [(0, layout.BLOCKED, 0, 1.0)],  # nothing is partitioned
+        [(0, 5, 0, 1.0)],
+        [(3, layout.EVICTION, 0, 0.0), (2, layout.EVICTION, 1, 0.0)],
+    ],
+)
+def test_a_tape_s_own_changes_are_checked_before_they_reach_the_kernel(changes: list[Any]) -> None:
+    scenario = Scenario((Agent("a", 1.0), Agent("b", 1.0)), horizon_s=5.0)
+    tape = replace(
+        Tape.from_calls([0], [1.0], [0.0], horizon_s=5.0), changes=np.array(changes, layout.CHANGE)
+    )
+    with pytest.raises(ConfigError, match=r"tape\.changes\[\d\] must be in the order"):
+        simulate(scenario, tape, np.ones((5, 2)))
+
+
+def test_changes_of_another_kind_are_refused() -> None:
+    scenario = Scenario((Agent("a", 1.0),), horizon_s=5.0)
+    tape = replace(Tape.from_calls([0], [1.0], [0.0], horizon_s=5.0), changes=np.zeros(2))
+    with pytest.raises(TypeError, match=r"dtype layout\.CHANGE, got float64"):
+        simulate(scenario, tape, np.ones((5, 1)))

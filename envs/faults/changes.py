@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from ..kernel.layout import BLOCKED, CHANGE, EVICTION, HEALTH, LOAD_FACTOR, LOST
 
 if TYPE_CHECKING:
@@ -142,3 +143,31 @@ COMBINED: dict[int, Callable[[list[float]], float]] = {
     HEALTH: lambda factors: float(math.prod(factors)),
     LOAD_FACTOR: lambda factors: float(math.prod(factors)),
 }
+
+
+def check_changes(changes: NDArray[Any], scenario: Scenario) -> None:
+    """Refuse a table of changes that a scenario cannot have; a tape may be anybody's.
+
+    Raises:
+        TypeError: Another dtype than `layout.CHANGE`.
+        ConfigError: Changes out of order, or one that is unknown, without its target or value.
+    """
+    if changes.dtype != CHANGE:
+        raise TypeError(f"tape.changes must have the dtype layout.CHANGE, got {changes.dtype}")
+    if not len(changes):
+        return
+    slices = 2.0**8 if scenario.partition is not None else 1.0
+    ends = np.array([scenario.n_nodes, 1, scenario.n_agents, scenario.n_agents, scenario.n_agents])
+    most = np.array([np.inf, slices, np.inf, np.inf, np.inf])
+    what, value = changes["what"], changes["value"]
+    known = (what >= LOST) & (what <= EVICTION)
+    kind = np.where(known, what, 0)
+    good = known & (changes["target"] >= 0) & (changes["target"] < ends[kind])
+    good &= np.isfinite(value) & (value >= 0) & (value < most[kind])
+    good[1:] &= np.diff(changes["decision"]) >= 0
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise ConfigError(
+            f"tape.changes[{bad}] must be in the order of the decisions and change something of "
+            f"scenario {scenario.name!r}, got {changes[bad]}; Scenario.tape draws such tables"
+        )
