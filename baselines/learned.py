@@ -23,7 +23,8 @@ from safetensors.numpy import load as load_tensors
 
 from ..envs import checks
 from ..envs.errors import ConfigError
-from ..envs.observation import N_FEATURES, SCHEMA, Encoding
+from ..envs.kernel.observe import EXTRA_COLUMNS
+from ..envs.observation import N_FEATURES, SCHEMA, Encoding, n_features
 from .action_map import ACTION_MAPS
 from .base import Allocator, Shares, register
 
@@ -83,10 +84,12 @@ class Header:
         self._check_layers()
 
     def _check_observation(self) -> None:
-        if self.observation != SCHEMA or self.n_features != N_FEATURES:
+        checks.integer("n_features", self.n_features, at_least=1)
+        most = N_FEATURES + len(EXTRA_COLUMNS)
+        if self.observation != SCHEMA or not N_FEATURES <= self.n_features <= most:
             raise ConfigError(
-                f"observation must be {SCHEMA!r} with {N_FEATURES} features, the one of this "
-                f"version, got {self.observation!r} with {self.n_features!r}; train the policy "
+                f"observation must be {SCHEMA!r} with {N_FEATURES} to {most} features, as this "
+                f"version has it, got {self.observation!r} with {self.n_features!r}; train the policy "
                 "again, or install the version that it was trained with"
             )
 
@@ -184,13 +187,19 @@ class Learned(Allocator):
         """Work out the scenario's constants.
 
         Raises:
-            ConfigError: It has another number of agents than the policy.
+            ConfigError: It has another number of agents than the policy, or other columns.
         """
         header = self.policy.header
         if scenario.n_agents != header.n_agents:
             raise ConfigError(
                 f"the policy of scenario {header.scenario!r} must get {header.n_agents} agents, "
                 f"got the {scenario.n_agents} of {scenario.name!r}; train one on that scenario"
+            )
+        if n_features(scenario) != header.n_features:
+            raise ConfigError(
+                f"the policy of scenario {header.scenario!r} must get {header.n_features} features "
+                f"an agent, got the {n_features(scenario)} of {scenario.name!r}; train one on that "
+                "scenario"
             )
         self._encoding = Encoding.of(scenario)
         self._scenario = scenario

@@ -16,7 +16,7 @@ from safetensors.numpy import save as save_tensors
 from slicegym.baselines import make_allocator
 from slicegym.baselines.action_map import ACTION_MAPS
 from slicegym.baselines.learned import ACTIVATIONS, Header, Learned, load_policy
-from slicegym.envs import ConfigError, simulate
+from slicegym.envs import ConfigError, Elastic, simulate
 from slicegym.envs.observation import N_FEATURES, SCHEMA, Encoding
 
 from .builders import drawn_pair
@@ -111,6 +111,13 @@ class TestDecision:
         with pytest.raises(ConfigError, match="must get 3 agents, got the 4 of 'custom'"):
             allocator.reset(scenario(4))
 
+    def test_a_scenario_with_other_columns_is_refused(self, tmp_path):
+        allocator = make_allocator(f"learned:{write_policy(tmp_path / 'p')}")
+        elastic = dataclasses.replace(scenario(N), gpus=4.0, elastic=Elastic())
+        message = f"must get {N_FEATURES} features an agent, got the {N_FEATURES + 2} of 'custom'"
+        with pytest.raises(ConfigError, match=message):
+            allocator.reset(elastic)
+
     def test_needs_no_torch(self, tmp_path):
         code = (
             "import sys; from slicegym.baselines import make_allocator; "
@@ -146,7 +153,7 @@ class TestActionMaps:
 REFUSED_HEADERS = [
     ({"format": "slicegym-policy-2"}, "format must be one of slicegym-policy-1"),
     ({"observation": "slicegym-observation-0"}, f"observation must be '{SCHEMA}' with"),
-    ({"n_features": 22}, f"observation must be '{SCHEMA}' with {N_FEATURES} features"),
+    ({"n_features": 22}, f"observation must be '{SCHEMA}' with {N_FEATURES} to"),
     ({"scenario": ""}, "scenario must not be empty"),
     ({"n_agents": 0}, "n_agents must lie in [1,"),
     ({"n_agents": "3"}, "n_agents must be a whole number"),

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from slicegym.baselines import make_allocator
 from slicegym.baselines.learned import ACTIVATIONS, load_policy
-from slicegym.envs import ConfigError, load_scenario
+from slicegym.envs import ConfigError, load_scenario, simulate
 from slicegym.envs.loading import shipped
 from slicegym.eval.session import evaluate
 from slicegym.train import ppo
@@ -365,6 +365,15 @@ def test_every_shipped_configuration_trains(name, tmp_path):
     result = train(config, tmp_path / "run")
     assert result.timesteps == 64
     make_allocator(f"learned:{result.folder}")
+
+
+@pytest.mark.parametrize("name", ["pool", "hierarchy", "mig-faults", "batched"])
+def test_a_policy_learns_where_more_is_observed(name, tmp_path):
+    result = train(load_config("demo", [*SMALLER, f"scenario={name}"]), tmp_path / "run")
+    world = load_scenario(name)
+    tape = world.tape(world.workload.suite(world, "validation")[0])
+    run = simulate(world, tape, make_allocator(f"learned:{result.folder}"))
+    assert np.isfinite(run.rewards).all()
 
 
 def synthetic_azure(folder):

@@ -16,7 +16,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from ..baselines.learned import FORMAT, HEADER_FILE, WEIGHTS_FILE, Header, Policy
-from ..envs.observation import N_FEATURES, SCHEMA
+from ..envs.observation import SCHEMA, n_features
 from ..envs.spec import Scenario
 from .config import TrainConfig
 from .policy import linear_layers
@@ -43,7 +43,7 @@ def _exported(
     policy: ActorCriticPolicy, config: TrainConfig, scenario: Scenario
 ) -> tuple[Header, Arrays]:
     arrays: Arrays = {}
-    sizes = [scenario.n_agents * N_FEATURES]
+    sizes = [scenario.n_agents * n_features(scenario)]
     for i, layer in enumerate(linear_layers(policy)):
         arrays[f"{i}.weight"] = layer.weight.detach().numpy().copy()
         arrays[f"{i}.bias"] = layer.bias.detach().numpy().copy()
@@ -53,7 +53,7 @@ def _exported(
         observation=SCHEMA,
         scenario=scenario.name,
         n_agents=scenario.n_agents,
-        n_features=N_FEATURES,
+        n_features=n_features(scenario),
         layers=tuple(sizes),
         activation=config.activation,
         action=config.action,
