@@ -89,8 +89,8 @@ class Header:
         if self.observation != SCHEMA or not N_FEATURES <= self.n_features <= most:
             raise ConfigError(
                 f"observation must be {SCHEMA!r} with {N_FEATURES} to {most} features, as this "
-                f"version has it, got {self.observation!r} with {self.n_features!r}; train the policy "
-                "again, or install the version that it was trained with"
+                f"version has it, got {self.observation!r} with {self.n_features!r}; train the "
+                "policy again, or install the version that it was trained with"
             )
 
     def _check_layers(self) -> None:
