@@ -7,7 +7,7 @@ The first level moves where a move is cheap or overdue. With w_i what `demand` w
   its model it loads on the cheapest, by price_m·max(w_i/s_m, footprint there), or where none has
   room on the one that has most;
 - an agent in memory whose backlog, (queue + in service)/T over its speed, exceeds `patience` cold
-  starts leaves for the node with the most room, if that is at least twice its own.
+  starts leaves for the node with the most room, if it has some and at least twice its own.
 
 The second level gives agent i the share w_i/s_m on its node; what a node has too little of is
 scaled by the simulator. Without nodes it is `demand`. The hierarchy is the paper's future work
@@ -88,8 +88,10 @@ class TwoLevel(Allocator):
         if scenario is not self._scenario:
             self.reset(scenario)
         wanted = self._demand.allocate(observation)
-        if scenario.n_nodes == 1:
+        if not scenario.nodes:
             return wanted
+        if scenario.n_nodes == 1:
+            return wanted / scenario.nodes[0].speed
         backlog = (observation.queue + observation.in_service) / scenario.throughput
         flat = [np.atleast_2d(x) for x in (wanted, backlog, observation.node, observation.status)]
         requests: Shares = _place(*flat, scenario.memory_mb, self._overdue, self._nodes)
@@ -125,7 +127,7 @@ def _place(
                 if cold:
                     place[i] = _cheapest(want, memory_mb[i], here, i, room, free, nodes)
                 elif backlog[b, i] / nodes.speed[here] > overdue[i]:
-                    place[i] = _roomiest(memory_mb[i], here, 2.0 * room[here], room, free)
+                    place[i] = _roomiest(memory_mb[i], here, max(0.0, 2.0 * room[here]), room, free)
                 room[place[i]] -= want
                 if place[i] != here:
                     requests[b, n + i] = place[i]

@@ -115,4 +115,5 @@ def _nodes(x: Floats, n_nodes: int) -> Floats:
 
     What is not finite stays so: the simulator refuses it.
     """
-    return np.minimum(np.floor(x * (n_nodes + 1)) - 1.0, n_nodes - 1.0)
+    nodes = np.minimum(np.floor(x * (n_nodes + 1)) - 1.0, n_nodes - 1.0)
+    return np.where(np.isfinite(x), nodes, x)

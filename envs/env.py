@@ -26,7 +26,7 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     Tasks of users arrive as calls to N agents (coordinator, NLP, vision, reasoning …). Each agent
     is an elastic deployment that must be loaded before it serves, costs money while it is in GPU
-    memory, and serves its calls first come first served at the speed of its share. Every interval
+    memory, and serves its calls in the order in which they came. Every interval
     the agent that learns requests a share of the pool for each of them. Between decisions every
     call is simulated exactly, in continuous time (docs/model.md).
 
@@ -177,7 +177,8 @@ class SliceEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         truncated = bool(self._simulator.environments["done"][0])
         self._playing = not truncated
         if self._renderer is not None:
-            self._renderer.record(self.observation(), info)
+            capacity = float(self._simulator.environments["capacity"][0])
+            self._renderer.record(self.observation(), info, capacity)
         return flat[0], info.pop("reward"), False, truncated, info
 
     def observation(self) -> Observation:

@@ -44,16 +44,19 @@ class Renderer:
         self._peaks = np.zeros(3)
         self._add(Frame.of(observation))
 
-    def record(self, observation: Observation, terms: Mapping[str, float]) -> None:
+    def record(
+        self, observation: Observation, terms: Mapping[str, float], capacity: float | None = None
+    ) -> None:
         """Add a step.
 
         Args:
             observation: What it led to.
             terms: Its `reward`, and under names that end in `_term` the reward's terms; other
                 entries are not shown.
+            capacity: GPUs that were ready and not lost; by default the whole pool's.
         """
         self._newest()
-        self._add(Frame.of(observation))
+        self._add(Frame.of(observation, capacity))
         shown = [name for name in terms if name == "reward" or name.endswith("_term")]
         self._terms.append({name: float(terms[name]) for name in shown})
 

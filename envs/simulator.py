@@ -290,10 +290,10 @@ class Simulator:
             n, whole = self.scenario.n_agents, self.scenario.n_requests
             if requested.shape[1] in (n, whole):
                 return self._whole(requested)
-        raise ValueError(
-            f"shares must have the shape (environments, agents) = {self.shares.shape}, "
-            f"got {np.shape(shares)}"
-        )
+        rule = f"shares must have the shape (environments, agents) = {self.shares.shape}"
+        if self.scenario.n_requests > self.scenario.n_agents:
+            rule += f", or that of whole requests, {(self.batch, self.scenario.n_requests)}"
+        raise ValueError(f"{rule}, got {np.shape(shares)}")
 
     def _whole(self, requested: Floats) -> Floats:
         """Complete shares, shape (..., N), to requests in which size and nodes follow them."""

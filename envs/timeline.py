@@ -28,7 +28,7 @@ class Frame:
         wait_s: How long the first of them has waited, (N,) [s].
         status: Lifecycle, (N,), numbered as in `kernel.layout`.
         asked: GPUs that the arrivals of the last seconds ask for, at work 1 a call.
-        capacity: GPUs that are ready and not lost; those of all nodes, where there are several.
+        capacity: GPUs that were ready and not lost up to then.
     """
 
     time_s: float
@@ -40,8 +40,12 @@ class Frame:
     capacity: float
 
     @classmethod
-    def of(cls, observation: Observation) -> Frame:
+    def of(cls, observation: Observation, capacity: float | None = None) -> Frame:
         """Copy what is drawn out of an observation of a single environment.
+
+        Args:
+            observation: What the last interval led to.
+            capacity: GPUs that were ready and not lost in it; by default the whole pool's.
 
         Raises:
             ValueError: An observation of a batch.
@@ -59,7 +63,7 @@ class Frame:
             observation.oldest_wait_s.copy(),
             observation.status.copy(),
             float(np.sum(observation.rate_short / scenario.throughput)),
-            float(scenario.gpus if scenario.nodes else observation.available[0]),
+            float(scenario.gpus if capacity is None else capacity),
         )
 
 
@@ -98,7 +102,7 @@ class Timeline:
             np.array([frame.wait_s for frame in frames]),
             np.array([frame.status for frame in frames]),
             np.array([frame.asked for frame in frames]),
-            np.array([frame.capacity for frame in frames])[:-1],
+            np.array([frame.capacity for frame in frames])[1:],
         )
 
     @classmethod

@@ -135,7 +135,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         return self._simulator.flat(self._simulator.observe()), self._info(mask)
 
     def step(self, actions: Flat) -> tuple[Flat, Array, Array, Array, dict[str, Any]]:
-        """Put the requested fractions of the pools, shape (B, N), into force for one interval.
+        """Put a batch of actions into force for one interval, each as `SliceEnv.step` does.
 
         Raises:
             TypeError: Actions that do not hold numbers.

@@ -66,12 +66,14 @@ def play_episode(scenario: str, split: str, episode: int, allocator: str) -> Run
     """
     from ..baselines import make_allocator
     from ..envs import checks
+    from ..envs.loading import load_scenario
     from ..envs.workloads.base import SPLITS
     from .rollout import play
     from .suite import load_suite
 
     checks.one_of("--split", split, SPLITS)
     decides = make_allocator(allocator)
+    load_scenario(scenario)  # speaks of scenarios where there is none, `load_suite` of suites
     suite = load_suite(f"{scenario}-{split}")
     if episode >= len(suite.episodes):
         raise ConfigError(

@@ -8,7 +8,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from slicegym.envs import Agent, ConfigError, Elastic, Node, Scenario, Tape
+from slicegym.envs import (
+    Agent,
+    ConfigError,
+    Elastic,
+    Node,
+    Scenario,
+    Simulator,
+    Tape,
+    simulate,
+)
 from slicegym.envs.env import SliceEnv
 from slicegym.envs.kernel import layout
 from slicegym.envs.loading import load_scenario
@@ -98,6 +107,45 @@ def test_batch_is_its_single_environments(scenario: Scenario, kind: str) -> None
         for b, env in enumerate(single):
             own, reward, *_ = env.step(actions[b])
             assert (own.tolist(), reward) == (flat[b].tolist(), rewards[b])
+
+
+def test_a_node_beyond_the_last_is_the_last_however_far() -> None:
+    scenario = dataclasses.replace(NODES, agents=(Agent("a", 2.0, cold_start_s=1.0), AGENTS[1]))
+    run = simulate(
+        scenario,
+        Tape.from_calls([], [], [], horizon_s=6.0),
+        np.full((6, 4), [0.1, 0.1, 1e19, -1.0]),
+    )
+    assert run.records["node"][:, 0].tolist() == [2] * 6
+    assert run.cold_starts.tolist() == [1, 0]  # it moved once
+
+
+def test_a_unit_is_ready_when_it_is_due_whatever_the_rounding() -> None:
+    # 12 · 0.1 + 0.1 is 1.3000000000000003 in binary, after the decision at 13 · 0.1 = 1.3.
+    elastic = Elastic(min_gpus=1.0, provision_s=0.1)
+    scenario = Scenario(AGENTS[:1], gpus=2.0, interval_s=0.1, horizon_s=2.0, elastic=elastic)
+    sizes = np.where(np.arange(20) < 12, 1.0, 2.0)
+    schedule = np.stack([np.full(20, 2.0), sizes], axis=1)
+    run = simulate(scenario, Tape.from_calls([], [], [], horizon_s=2.0), schedule)
+    assert run.records["share"][11:15, 0].tolist() == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_a_model_as_large_as_the_pool_fits_into_all_of_its_units() -> None:
+    # 3 · 0.7 is 2.0999999999999996 in binary.
+    elastic = Elastic(min_gpus=2.1, unit_gpus=0.7)
+    agent = Agent("a", 1.0, memory_mb=10)
+    scenario = Scenario((agent,), gpus=2.1, horizon_s=1.0, pool_memory_mb=10, elastic=elastic)
+    run = simulate(scenario, Tape.from_calls([], [], [], horizon_s=1.0), [[1.0]])
+    assert run.records["status"].tolist() == [[layout.WARM]]
+
+
+def test_live_pictures_show_the_pool_of_the_interval() -> None:
+    env = SliceEnv(ELASTIC, render_mode="rgb_array")
+    env.reset(seed=0)
+    for size in (1.0, 0.25, 0.75):
+        env.step(np.array([0, 0, size], np.float32))
+    assert env._renderer is not None
+    assert [frame.capacity for frame in env._renderer._frames][1:] == [4.0, 1.0, 3.0]
 
 
 # ---- slices ------------------------------------------------------------------------------------
@@ -191,3 +239,12 @@ def test_refusals() -> None:
         env.step(np.zeros(4))
     with pytest.raises(ValueError, match="finite"):
         env.step(np.array([0.1, 0.1, np.nan]))
+    env = SliceEnv(NODES)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="finite"):
+        env.step(np.array([0.1, 0.1, np.inf, 0.0]))
+    simulator = Simulator(ELASTIC)
+    with pytest.raises(
+        ValueError, match=r"= \(1, 2\), or that of whole requests, \(1, 3\), got \(4"
+    ):
+        simulator.step(np.zeros(4))

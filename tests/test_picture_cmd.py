@@ -112,7 +112,7 @@ def test_refusals(refuse, mine, options, message):
 
 
 def test_unknown_scenarios(refuse):
-    assert "(did you mean 'bursty-validation'?)" in refuse("burstly", "--out", "x.png")
+    assert "(did you mean 'bursty'?)" in refuse("burstly", "--out", "x.png")
 
 
 def test_nothing_half_written_stays(refuse, mine, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from slicegym.baselines import make_allocator
+from slicegym.baselines.two_level import _Nodes, _place
 from slicegym.envs import Agent, ConfigError, Node, Scenario, Simulator, Tape
 
 SMALL = Node("small", gpus=1, speed=1, price=1, memory_mb=10)
@@ -78,6 +79,28 @@ def test_without_nodes_it_is_demand() -> None:
     simulator.load(0, Tape.from_calls([0, 1, 1], [1.0] * 3, [0.0] * 3, horizon_s=10.0))
     shares = make_allocator("two_level").allocate(simulator.observe())
     assert np.array_equal(shares, make_allocator("demand").allocate(simulator.observe()))
+
+
+def test_a_single_node_s_speed_counts_too() -> None:
+    observation = seen((Agent("a", 4.0),), (FAST,), [2])  # half a GPU of speed 1
+    assert make_allocator(f"two_level:{PLAIN}").allocate(observation).tolist() == [[0.5 / 8]]
+
+
+def test_nobody_leaves_an_overrun_node_for_one_that_is_overrun_more() -> None:
+    # Node 0 lacks 0.6 GPUs and node 1 lacks 0.9; node 2 has room, and its memory is full.
+    one, four = np.ones(3), np.ones(4)
+    nodes = _Nodes(one, one, one, np.array([9.0, 9.0, 1.0]), np.zeros((4, 3)))
+    wanted = np.array([[0.1, 1.5, 1.9, 0.1]])
+    requests = _place(
+        wanted,
+        9 * np.ones((1, 4)),
+        np.array([[0.0, 0, 1, 2]]),
+        np.full((1, 4), 3),
+        four,
+        four,
+        nodes,
+    )
+    assert requests[0, 4:].tolist() == [-1.0] * 4
 
 
 def test_refusals() -> None:

@@ -156,14 +156,14 @@ def check_changes(changes: NDArray[Any], scenario: Scenario) -> None:
         raise TypeError(f"tape.changes must have the dtype layout.CHANGE, got {changes.dtype}")
     if not len(changes):
         return
-    slices = 2.0**8 if scenario.partition is not None else 1.0
+    slices = 2.0**8 - 1.0 if scenario.partition is not None else 0.0
     ends = np.array([scenario.n_nodes, 1, scenario.n_agents, scenario.n_agents, scenario.n_agents])
-    most = np.array([np.inf, slices, np.inf, np.inf, np.inf])
+    most = np.array([np.inf, slices, 1.0, np.inf, np.inf])
     what, value = changes["what"], changes["value"]
     known = (what >= LOST) & (what <= EVICTION)
     kind = np.where(known, what, 0)
     good = known & (changes["target"] >= 0) & (changes["target"] < ends[kind])
-    good &= np.isfinite(value) & (value >= 0) & (value < most[kind])
+    good &= np.isfinite(value) & (value >= 0) & (value <= most[kind])
     good[1:] &= np.diff(changes["decision"]) >= 0
     if not good.all():
         bad = int(np.argmin(good))

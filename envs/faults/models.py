@@ -20,14 +20,14 @@ class ColdStartStorm(Fault):
     """Every model leaves memory at the start, and loading is slow until the end.
 
     Attributes:
-        factor: Loads that begin before the end take so many times as long, at least 1.
+        factor: Loads that begin before the end take so many times as long, 1 to 1000.
     """
 
     factor: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.number("factor", self.factor, at_least=1)
+        checks.number("factor", self.factor, at_least=1, at_most=1000)
 
     def effects(self, scenario: Scenario) -> tuple[Effect, ...]:
         """Return slower loads and an eviction for every agent."""

@@ -126,7 +126,7 @@ def step_flat_independent(
     scaled_constants,
     flat,
 ):
-    """Step the batch and write its flat observations, shape (B, N · N_FEATURES), in one call."""
+    """Step the batch and write its flat observations, shape (B, N · features), in one call."""
     cuts = Cuts(vectors, starts, covered, widths)
     for b in range(len(environments)):
         if b + 1 < len(environments):
@@ -176,7 +176,7 @@ def play_independent(
     records,
     history,
 ):
-    """Play environment 0 through a schedule of shares, shape (intervals, N).
+    """Play environment 0 through a schedule of requests, shape (intervals, n_requests).
 
     `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
     the first interval with a share that is no number, or -1.
@@ -344,7 +344,7 @@ def play_graph(
     records,
     history,
 ):
-    """Play environment 0 through a schedule of shares, shape (intervals, N).
+    """Play environment 0 through a schedule of requests, shape (intervals, n_requests).
 
     `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
     the first interval with a share that is no number, or -1.
@@ -401,6 +401,6 @@ def observe_batch_graph(system, constants, environments, agents, nodes, calls, r
 
 @compiled_in_place
 def encode_batch(raw, scale, scaled_constants, flat):
-    """Write the flat observations of the batch, shape (B, N · N_FEATURES) float32."""
+    """Write the flat observations of the batch, shape (B, N · features) float32."""
     for b in range(len(raw)):
         encode(raw[b], scale, scaled_constants, flat[b])

@@ -22,6 +22,8 @@ from .layout import (
 )
 
 UNIT_TOLERANCE = 1e-9  # a size that exceeds whole units by less is float noise
+READY_TOLERANCE = 1e-9  # intervals: a unit due so little after a decision is due at it
+READY_TOLERANCE = 1e-9  # intervals: a unit due so little after a decision is due at it
 
 
 @compiled_in_place
@@ -35,7 +37,7 @@ def open_pool(system, constants, cuts, machines, environment, agents, nodes, uni
     environment.n_units = 0
     if system.elastic:
         _resize(system, environment, units, system.min_gpus, -system.provision_s)
-        _make_ready(system, environment, nodes, units, 0.0)
+        _make_ready(system, machines, environment, nodes, units, 0.0)
     apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
 
 
@@ -43,7 +45,7 @@ def open_pool(system, constants, cuts, machines, environment, agents, nodes, uni
 def renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, now):
     """Bring the pool to what the decision at `now` finds: ready units, then changes."""
     if system.elastic:
-        _make_ready(system, environment, nodes, units, now)
+        _make_ready(system, machines, environment, nodes, units, now)
     apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
 
 
@@ -62,14 +64,14 @@ def decide_pool(system, constants, machines, environment, agents, nodes, units, 
                 if requested[i] >= system.share_quantum and requested[i] > 0.0:
                     size += requested[i]
         _resize(system, environment, units, size, now)
-        _make_ready(system, environment, nodes, units, now)
+        _make_ready(system, machines, environment, nodes, units, now)
         environment.rented = environment.n_units * system.unit_gpus
         _evict_overflow(system, constants, machines, agents, nodes)
     if len(nodes) > 1:
         for i in range(n):
             wanted = requested[len(requested) - n + i]
             if wanted >= 0.0:
-                _move(agents[i], min(np.int64(wanted), len(nodes) - 1))
+                _move(agents[i], np.int64(min(wanted, len(nodes) - 1.0)))
     environment.capacity = 0.0
     for m in range(len(nodes)):
         environment.capacity += whole_share(environment, nodes[m])
@@ -88,11 +90,14 @@ def _resize(system, environment, units, size, now):
 
 
 @compiled_in_place
-def _make_ready(system, environment, nodes, units, now):
+def _make_ready(system, machines, environment, nodes, units, now):
+    due = now + READY_TOLERANCE * system.interval_s
     ready = 0
-    while ready < environment.n_units and units[ready] <= now:
+    while ready < environment.n_units and units[ready] <= due:
         ready += 1
     nodes[0].gpus = ready * system.unit_gpus
+    if ready == len(units):
+        nodes[0].gpus = machines[0].gpus  # without the rounding of the product
 
 
 @compiled_in_place

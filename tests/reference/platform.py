@@ -103,7 +103,7 @@ class Platform:
 
     def change(self, changes: Sequence[Change], now: float) -> None:
         """What the tape says of this decision; units that are ready are there."""
-        self.ready = sum(at <= now for at in self.units)
+        self.ready = sum(at <= now + 1e-9 * self.scenario.interval_s for at in self.units)
         for change in changes:
             if change.what == LOST:
                 self.machines[change.target].lost = change.value
