@@ -31,11 +31,9 @@ def compare(suite_name: str, specs: Sequence[str], n_episodes: int | None) -> di
     allocators = make_allocators([YARDSTICK, *(s for s in specs if s != YARDSTICK)])
     for allocator in allocators.values():
         allocator.reset(suite.scenario)
-    workload = suite.scenario.workload
-    assert workload is not None  # load_suite's business
     bounds, rewards = [], []
     for episode in suite.episodes:
-        tape = workload.tape(suite.scenario, episode)
+        tape = suite.scenario.tape(episode)
         bounds.append(clairvoyant_bound(suite.scenario, tape))
         runs = (play(suite.scenario, tape, a) for a in allocators.values())
         rewards.append([float(run.rewards.mean()) for run in runs])

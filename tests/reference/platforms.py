@@ -154,8 +154,10 @@ def _changes(numbers: Numbers, case: Case) -> list[Change]:
         for target, gpus in enumerate(sizes):
             changes.append(Change(k, LOST, target, gpus * _part(numbers)))
         for target in range(scenario.n_agents):
-            changes.append(Change(k, HEALTH, target, _factor(numbers, [0.0, 0.0, 0.5, 1.0, 1.0])))
-            changes.append(Change(k, LOAD_FACTOR, target, _factor(numbers, [0.5, 1.0, 2.0])))
+            changes.append(
+                Change(k, HEALTH, target, _factor(numbers, [0.0, 0.0, 0.5, 1.0, 1.0], 1.0))
+            )
+            changes.append(Change(k, LOAD_FACTOR, target, _factor(numbers, [0.5, 1.0, 2.0], 3.0)))
             changes.append(Change(k, EVICTION, target))
     return [change for change in changes if rng.random() < often]
 
@@ -168,9 +170,9 @@ def _part(numbers: Numbers) -> float:
     )
 
 
-def _factor(numbers: Numbers, either: list[float]) -> float:
+def _factor(numbers: Numbers, either: list[float], most: float) -> float:
     is_exact = isinstance(numbers, Exact) or numbers.rng.random() < 0.5
-    return numbers.rng.choice(either) if is_exact else numbers.rng.uniform(0.0, 3.0)
+    return numbers.rng.choice(either) if is_exact else numbers.rng.uniform(0.0, most)
 
 
 # ---- strategies --------------------------------------------------------------------------------
