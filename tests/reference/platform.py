@@ -80,7 +80,9 @@ class Platform:
 
     def capacity(self, machine: Machine) -> float:
         """GPUs that are there; a loss takes from those that are ready."""
-        gpus = self.ready * self.elastic.unit_gpus if self.elastic else machine.gpus
+        gpus = machine.gpus
+        if self.elastic and self.ready < round(machine.gpus / self.elastic.unit_gpus):
+            gpus = self.ready * self.elastic.unit_gpus
         return max(0.0, gpus - machine.lost)
 
     def fits(self, machine: Machine, memory_mb: float) -> bool:
