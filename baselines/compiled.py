@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..envs import checks
 from ..envs.errors import ConfigError
-from ..envs.kernel.compile import compiled
+from ..envs.kernel.compile import compiled, stamped
 from ..envs.kernel.observe import RAW_COLUMNS
 from ..envs.mig import COMPUTE_SLICES
 from .base import Allocator, Shares
@@ -50,10 +50,7 @@ def rule(function: Callable[..., Any]) -> Callable[..., Any]:
     Numba renews what it keeps on disk when the function's own file changes, and knows nothing of
     the functions that it inlined from here: this file's digest joins the stamp.
     """
-    dispatcher: Any = compiled(function)
-    cache_file = dispatcher._cache._cache_file
-    cache_file._source_stamp = (*cache_file._source_stamp, _DIGEST)
-    return dispatcher  # type: ignore[no-any-return]
+    return stamped(compiled(function), _DIGEST)
 
 
 class Compiled(Allocator):

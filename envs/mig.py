@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ConfigError
+from .kernel.layout import MEMORY_SLICES
 
 COMPUTE_SLICES = 7
-MEMORY_SLICES = 8
 MAX_AGENTS = 7
 
 

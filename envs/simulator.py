@@ -100,7 +100,7 @@ class Simulator:
                 tape.work,
             )
             self._load_changes(b, tape)
-            kernel.open_batch_independent(*self._opening(), self._calls, b, b + 1)
+            kernel.open_batch_independent(b, *self._state())
             return
         self._load_graph(b, tape, order)
 
@@ -132,8 +132,7 @@ class Simulator:
             tape.root_order,
         )
         self._load_changes(b, tape)
-        graph = (self._calls, self._slots, self._tasks, self._task_calls, self._roots)
-        kernel.open_batch_graph(*self._opening(), *graph, self._delayed, self._flights, b, b + 1)
+        kernel.open_batch_graph(b, *self._state())
         if tape.routing is not None:
             self.environments["routing"][b] = self._known_routing(tape.routing)
 
@@ -154,16 +153,8 @@ class Simulator:
             ValueError: Another shape, or a share that is not a finite number.
         """
         requested = self._requested(shares)
-        if self.graph:
-            bad = kernel.step_batch_graph(
-                *self._graph_state(), self._events, requested, self.shares
-            )
-        else:
-            bad = kernel.step_batch_independent(
-                *self._independent_state(),
-                requested,
-                self.shares,
-            )
+        step = kernel.step_batch_graph if self.graph else kernel.step_batch_independent
+        bad = step(requested, self.shares, *self._state())
         self._refuse(bad, requested, "environment")
 
     def step_flat(self, shares: ArrayLike) -> NDArray[np.float32]:
@@ -173,15 +164,8 @@ class Simulator:
             return self.flat(self.observe())
         requested = self._requested(shares)
         flat = np.empty((self.batch, self._width), np.float32)
-        bad = kernel.step_flat_independent(
-            *self._independent_state(),
-            requested,
-            self.shares,
-            self._raw,
-            self.encoding.scale,
-            self.encoding.constants,
-            flat,
-        )
+        encoding = (self._raw, self.encoding.scale, self.encoding.constants, flat)
+        bad = kernel.step_flat_independent(requested, self.shares, *encoding, *self._state())
         self._refuse(bad, requested, "environment")
         return flat
 
@@ -198,17 +182,8 @@ class Simulator:
         schedule = self._whole(schedule)
         records = np.zeros((len(schedule), self.scenario.n_agents), layout.RECORD)
         history = np.zeros(len(schedule), layout.ENVIRONMENT)
-        if self.graph:
-            state, events = self._graph_state(), self._events
-            bad = kernel.play_graph(*state, events, schedule, self.shares, records, history)
-        else:
-            bad = kernel.play_independent(
-                *self._independent_state(),
-                schedule,
-                self.shares,
-                records,
-                history,
-            )
+        play = kernel.play_graph if self.graph else kernel.play_independent
+        bad = play(schedule, self.shares, records, history, *self._state())
         self._refuse(bad, schedule, "interval")
         return records, history
 
@@ -336,18 +311,14 @@ class Simulator:
                 f"got {tape.routing.shape}"
             )
 
-    def _opening(self) -> list[Any]:
-        head = [self._system, self._constants, *self._cuts, self._machines]
-        pool = [self._nodes, self._units, self._changes]
-        return [*head, self.environments, self.agents, *pool]
-
-    def _independent_state(self) -> list[Any]:
-        return [*self._opening(), self._calls, self._slots]
-
-    def _graph_state(self) -> list[Any]:
-        tasks = [self._tasks, self._task_calls, self._successors]
-        rest = [self._roots, self._delayed, self._order, self._flights]
-        return [*self._independent_state(), *tasks, *rest]
+    def _state(self) -> tuple[Any, ...]:
+        """Return the arrays of `layout.Independent` or `layout.Graph`, in their order."""
+        head = (self._system, self._constants, *self._cuts, self._machines, self.environments)
+        pool = (self.agents, self._nodes, self._units, self._changes, self._calls, self._slots)
+        if not self.graph:
+            return (*head, *pool)
+        tasks = (self._tasks, self._task_calls, self._successors, self._roots, self._delayed)
+        return (*head, *pool, *tasks, self._order, self._flights, self._events)
 
     def _reserve(self, calls: int, tasks: int, edges: int) -> None:
         """Make room for larger tapes, a quarter more than asked, keeping what is loaded."""

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from .. import checks
 from ..errors import ConfigError
-from ..kernel.layout import BLOCKED, LOST
+from ..kernel.layout import BLOCKED, LOST, MEMORY_SLICES
 from .base import FAULTS, Fault, place_of
 from .changes import Effect
 
 if TYPE_CHECKING:
     from ..spec import Scenario
-
-MEMORY_SLICES = 8  # of the GPUs that can be partitioned
 
 
 @FAULTS("gpu-loss")

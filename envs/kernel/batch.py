@@ -1,11 +1,15 @@
-"""Entry points: one compiled call steps a batch of environments, or plays a whole episode."""
+"""Entry points: one compiled call steps a batch of environments, or plays a whole episode.
+
+The arrays of the state come one by one, since taking a named tuple apart at each call would cost as
+much as a step; the tuple is put together in compiled code, where it costs nothing.
+"""
 
 from __future__ import annotations
 
 from .compile import compiled_in_place
 from .graph import open_graph, step_graph
 from .independent import open_independent, step_independent
-from .layout import Cuts
+from .layout import Graph, Independent
 from .observe import encode, observe_graph, observe_independent
 from .prefetch import prefetch
 from .service import record_interval
@@ -22,362 +26,87 @@ def near_cursors(agents, calls):
 
 
 @compiled_in_place
-def open_batch_independent(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    first,
-    last,
-):
-    """Play the releases at time 0 of environments first..last-1."""
-    cuts = Cuts(vectors, starts, covered, widths)
-    for b in range(first, last):
-        open_independent(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[b],
-            agents[b],
-            nodes[b],
-            units[b],
-            changes[b],
-            calls[b],
-        )
+def open_batch_independent(b, *arrays):
+    """Play the releases at time 0 of environment `b`."""
+    open_independent(Independent(*arrays), b)
 
 
 @compiled_in_place
-def step_batch_independent(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    requested,
-    shares,
-):
+def open_batch_graph(b, *arrays):
+    """Play the releases at time 0 of environment `b`."""
+    open_graph(Graph(*arrays), b)
+
+
+@compiled_in_place
+def step_batch_independent(requested, shares, *arrays):
     """Step every environment of the batch; return the first with a share that is no number, or -1.
 
     Environments that are done stay as they are.
     """
-    cuts = Cuts(vectors, starts, covered, widths)
-    for b in range(len(environments)):
-        if environments[b].done:
+    state = Independent(*arrays)
+    for b in range(len(state.environments)):
+        if state.environments[b].done:
             continue
-        valid = step_independent(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[b],
-            agents[b],
-            nodes[b],
-            units[b],
-            changes[b],
-            calls[b],
-            slots[b],
-            requested[b],
-            shares[b],
-        )
-        if not valid:
+        if not step_independent(state, b, requested[b], shares[b]):
             return b
     return -1
 
 
 @compiled_in_place
-def step_flat_independent(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    requested,
-    shares,
-    raw,
-    scale,
-    scaled_constants,
-    flat,
-):
+def step_batch_graph(requested, shares, *arrays):
+    """Step every environment like `step_batch_independent`, along the general path."""
+    state = Graph(*arrays)
+    for b in range(len(state.environments)):
+        if state.environments[b].done:
+            continue
+        if not step_graph(state, b, requested[b], shares[b]):
+            return b
+    return -1
+
+
+@compiled_in_place
+def step_flat_independent(requested, shares, raw, scale, scaled_constants, flat, *arrays):
     """Step the batch and write its flat observations, shape (B, N · features), in one call."""
-    cuts = Cuts(vectors, starts, covered, widths)
-    for b in range(len(environments)):
-        if b + 1 < len(environments):
+    state = Independent(*arrays)
+    agents, calls = state.agents, state.calls
+    for b in range(len(agents)):
+        if b + 1 < len(agents):
             near_cursors(agents[b + 1], calls[b + 1])
-        environment = environments[b]
-        if not environment.done:
-            valid = step_independent(
-                system[0],
-                constants,
-                cuts,
-                machines,
-                environment,
-                agents[b],
-                nodes[b],
-                units[b],
-                changes[b],
-                calls[b],
-                slots[b],
-                requested[b],
-                shares[b],
-            )
-            if not valid:
-                return b
-        observe_independent(system[0], constants, environment, agents[b], nodes[b], calls[b], raw)
+        environment = state.environments[b]
+        if not environment.done and not step_independent(state, b, requested[b], shares[b]):
+            return b
+        nodes = state.nodes[b]
+        system, constants = state.system[0], state.constants
+        observe_independent(system, constants, environment, agents[b], nodes, calls[b], raw)
         encode(raw, scale, scaled_constants, flat[b])
     return -1
 
 
 @compiled_in_place
-def play_independent(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    schedule,
-    shares,
-    records,
-    history,
-):
+def play_independent(schedule, shares, records, history, *arrays):
     """Play environment 0 through a schedule of requests, shape (intervals, n_requests).
 
     `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
     the first interval with a share that is no number, or -1.
     """
-    cuts = Cuts(vectors, starts, covered, widths)
+    state = Independent(*arrays)
     for k in range(len(schedule)):
-        valid = step_independent(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[0],
-            agents[0],
-            nodes[0],
-            units[0],
-            changes[0],
-            calls[0],
-            slots[0],
-            schedule[k],
-            shares[0],
-        )
-        if not valid:
+        if not step_independent(state, 0, schedule[k], shares[0]):
             return k
-        record_interval(agents[0], records[k])
-        history[k] = environments[0]
+        record_interval(state.agents[0], records[k])
+        history[k] = state.environments[0]
     return -1
 
 
 @compiled_in_place
-def open_batch_graph(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    tasks,
-    task_calls,
-    roots,
-    delayed,
-    flights,
-    first,
-    last,
-):
-    """Play the releases at time 0 of environments first..last-1."""
-    cuts = Cuts(vectors, starts, covered, widths)
-    for b in range(first, last):
-        open_graph(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[b],
-            agents[b],
-            nodes[b],
-            units[b],
-            changes[b],
-            calls[b],
-            tasks[b],
-            task_calls[b],
-            roots[b],
-            delayed[b],
-            slots[b],
-            flights[b],
-        )
-
-
-@compiled_in_place
-def step_batch_graph(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    tasks,
-    task_calls,
-    successors,
-    roots,
-    delayed,
-    order,
-    flights,
-    events,
-    requested,
-    shares,
-):
-    """Step every environment of the batch; return the first with a share that is no number, or -1.
-
-    Environments that are done stay as they are. `events` is scratch and shared.
-    """
-    cuts = Cuts(vectors, starts, covered, widths)
-    for b in range(len(environments)):
-        if environments[b].done:
-            continue
-        valid = step_graph(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[b],
-            agents[b],
-            nodes[b],
-            units[b],
-            changes[b],
-            calls[b],
-            tasks[b],
-            task_calls[b],
-            successors[b],
-            roots[b],
-            delayed[b],
-            order[b],
-            slots[b],
-            flights[b],
-            events,
-            requested[b],
-            shares[b],
-        )
-        if not valid:
-            return b
-    return -1
-
-
-@compiled_in_place
-def play_graph(
-    system,
-    constants,
-    vectors,
-    starts,
-    covered,
-    widths,
-    machines,
-    environments,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    tasks,
-    task_calls,
-    successors,
-    roots,
-    delayed,
-    order,
-    flights,
-    events,
-    schedule,
-    shares,
-    records,
-    history,
-):
-    """Play environment 0 through a schedule of requests, shape (intervals, n_requests).
-
-    `records` (intervals, N) and `history` (intervals,) take what is kept of each interval. Return
-    the first interval with a share that is no number, or -1.
-    """
-    cuts = Cuts(vectors, starts, covered, widths)
+def play_graph(schedule, shares, records, history, *arrays):
+    """Play environment 0 like `play_independent`, along the general path."""
+    state = Graph(*arrays)
     for k in range(len(schedule)):
-        valid = step_graph(
-            system[0],
-            constants,
-            cuts,
-            machines,
-            environments[0],
-            agents[0],
-            nodes[0],
-            units[0],
-            changes[0],
-            calls[0],
-            tasks[0],
-            task_calls[0],
-            successors[0],
-            roots[0],
-            delayed[0],
-            order[0],
-            slots[0],
-            flights[0],
-            events,
-            schedule[k],
-            shares[0],
-        )
-        if not valid:
+        if not step_graph(state, 0, schedule[k], shares[0]):
             return k
-        record_interval(agents[0], records[k])
-        history[k] = environments[0]
+        record_interval(state.agents[0], records[k])
+        history[k] = state.environments[0]
     return -1
 
 

@@ -47,6 +47,24 @@ def _stamped(dispatcher: Any) -> Callable[..., Any]:
     Numba renews a cached function when its own file changes, and not when a function that it
     inlined changes in another file.
     """
+    return stamped(dispatcher, kernel_digest())
+
+
+def stamped(dispatcher: Any, digest: str) -> Callable[..., Any]:
+    """Make the cache of a function depend on a digest of sources that it inlines.
+
+    What is on disk names the types of its arguments; where one is gone since, it is stale as well.
+    """
     cache_file = dispatcher._cache._cache_file
-    cache_file._source_stamp = (*cache_file._source_stamp, kernel_digest())
+    cache_file._source_stamp = (*cache_file._source_stamp, digest)
+    load_index = cache_file._load_index
+
+    def load_known() -> dict[Any, Any]:
+        try:
+            index: dict[Any, Any] = load_index()
+        except (AttributeError, ImportError):
+            return {}
+        return index
+
+    cache_file._load_index = load_known
     return dispatcher  # type: ignore[no-any-return]

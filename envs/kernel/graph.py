@@ -21,6 +21,7 @@ from .batched import (
 )
 from .compile import compiled_in_place
 from .heaps import clear_events, first_event, pop_delayed, push_delayed, set_event
+from .interval import begin, bounds, finish
 from .layout import (
     CANCELLED,
     COMPLETED,
@@ -34,13 +35,10 @@ from .layout import (
     UNRELEASED,
     WAITING,
 )
-from .lifecycle import decide, make_feasible, partition
-from .pool import decide_pool, open_pool, renew_pool
+from .pool import open_pool
 from .service import (
-    begin_interval,
     charge_horizon,
     complete_first,
-    finish_interval,
     start_call,
     update_rates,
     work_in_service,
@@ -48,69 +46,31 @@ from .service import (
 
 
 @compiled_in_place
-def open_graph(
-    system,
-    constants,
-    cuts,
-    machines,
-    environment,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    tasks,
-    task_calls,
-    roots,
-    delayed,
-    slots,
-    flights,
-):
+def open_graph(state, b):
     """Set up the pool and play the releases at time 0, which the first decision sees."""
-    open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes)
+    open_pool(state, b)
+    environment, agents, calls = state.environments[b], state.agents[b], state.calls[b]
+    roots, delayed = state.roots[b], state.delayed[b]
     while _next_release(environment, calls, roots, delayed) <= 0.0:
         call = _take_release(environment, agents, calls, roots, delayed)
-        _release(constants, agents, flights, calls, tasks, task_calls, slots, call, 0.0, 0.0)
-    update_rates(system, environment, agents)
+        _release(state, b, call, 0.0, 0.0)
+    update_rates(state.system[0], environment, agents)
 
 
 @compiled_in_place
-def step_graph(
-    system,
-    constants,
-    cuts,
-    machines,
-    environment,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    tasks,
-    task_calls,
-    successors,
-    roots,
-    delayed,
-    order,
-    slots,
-    flights,
-    events,
-    requested,
-    shares,
-):
-    """Play one decision interval of one environment; return False on what is no number."""
-    last = environment.decision == system.n_intervals - 1
-    t0 = environment.decision * system.interval_s
-    t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    if not decide_pool(
-        system, constants, machines, environment, agents, nodes, units, requested, t0
-    ):
+def step_graph(state, b, requested, shares):
+    """Play one decision interval of environment `b`; return False on what is no number."""
+    system, constants, environment = state.system[0], state.constants, state.environments[b]
+    agents, flights, calls, slots = (
+        state.agents[b],
+        state.flights[b],
+        state.calls[b],
+        state.slots[b],
+    )
+    roots, delayed, events = state.roots[b], state.delayed[b], state.events
+    t0, t1, last = bounds(system, environment)
+    if not begin(state, b, requested, shares, t0, t1):
         return False
-    make_feasible(system, machines, agents, nodes, requested, shares)
-    if system.mig:
-        partition(cuts, environment.blocked, agents, shares)
-    environment.churn = decide(system, constants, machines, agents, nodes, shares, t0, t1)
-    begin_interval(system, constants, machines, agents, slots, t0, t1)
     clear_events(events)
     for i in range(len(agents)):
         if constants[i].batched:
@@ -125,37 +85,22 @@ def step_graph(
             break
         if events[1] == now:
             i = first_event(events)
-            _play_agent(
-                system,
-                constants,
-                environment,
-                agents,
-                flights,
-                calls,
-                tasks,
-                successors,
-                delayed,
-                slots,
-                i,
-                now,
-                t1,
-            )
+            _play_agent(state, b, i, now, t1)
             _set_next(constants[i], agents[i], flights[i], slots, events, i, now)
             continue
         if last and now == t1:
             break
         while release_at == now:
             call = _take_release(environment, agents, calls, roots, delayed)
-            i = _release(constants, agents, flights, calls, tasks, task_calls, slots, call, now, t1)
+            i = _release(state, b, call, now, t1)
             _set_next(constants[i], agents[i], flights[i], slots, events, i, now)
             release_at = _next_release(environment, calls, roots, delayed)
     for i in range(len(agents)):
         if constants[i].batched:
             finish_flight(constants[i], agents[i], flights[i], t1)
-    finish_interval(system, constants, machines, environment, agents, t0, t1)
-    renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, t1)
+    finish(state, b, t0, t1)
     if last and system.horizon_charge:
-        _charge(system, constants, environment, agents, flights, calls, tasks, order, slots, t0, t1)
+        _charge(state, b, t0, t1)
     return True
 
 
@@ -174,23 +119,10 @@ def _set_next(constants, agent, flight, slots, events, i, now):
 
 
 @compiled_in_place
-def _play_agent(
-    system,
-    constants,
-    environment,
-    agents,
-    flights,
-    calls,
-    tasks,
-    successors,
-    delayed,
-    slots,
-    i,
-    now,
-    t1,
-):
+def _play_agent(state, b, i, now, t1):
     """Play an agent's events at `now`: calls that complete, or the opening of its window."""
-    base = constants[i].first_server
+    constants, agents, flights = state.constants, state.agents[b], state.flights[b]
+    calls, slots, base = state.calls[b], state.slots[b], constants[i].first_server
     while agents[i].in_service > 0:
         if constants[i].batched:
             call = play_end(constants[i], agents[i], flights[i], calls, slots, now, t1)
@@ -203,7 +135,7 @@ def _play_agent(
         else:
             break
         calls[call].state = COMPLETED
-        _advance_task(system, environment, agents, calls, tasks, successors, delayed, call, now, t1)
+        _advance_task(state, b, call, now, t1)
         if now < t1:
             _start_waiting(constants[i], agents[i], flights[i], calls, slots, now, t1)
     if now < t1:
@@ -240,9 +172,10 @@ def first_waiting(agent, calls):
 
 
 @compiled_in_place
-def _advance_task(system, environment, agents, calls, tasks, successors, delayed, call, now, t1):
+def _advance_task(state, b, call, now, t1):
     """Close the task of a completed call, or schedule the calls that waited for it."""
-    task = tasks[calls[call].task]
+    environment, agents, calls = state.environments[b], state.agents[b], state.calls[b]
+    task = state.tasks[b, calls[call].task]
     if task.state == TASK_REJECTED:
         return
     task.left -= 1
@@ -252,16 +185,16 @@ def _advance_task(system, environment, agents, calls, tasks, successors, delayed
         agents[task.agent].open_tasks -= 1
         return
     for edge in range(calls[call].first_successor, calls[call].last_successor):
-        after = successors[edge]
+        after = state.successors[b, edge]
         calls[after].pending -= 1
         if calls[after].pending == 0:
             calls[after].state = SCHEDULED
             agents[calls[after].agent].scheduled += 1
             due = now + calls[after].release
             if agents[calls[after].agent].node != agents[calls[call].agent].node:
-                due += system.cross_node_s
+                due += state.system[0].cross_node_s
                 environment.crossings += 1
-            push_delayed(delayed, environment.n_delayed, due, after)
+            push_delayed(state.delayed[b], environment.n_delayed, due, after)
             environment.n_delayed += 1
 
 
@@ -299,18 +232,19 @@ def _comes_first(entry, time, call):
 
 
 @compiled_in_place
-def _release(constants, agents, flights, calls, tasks, task_calls, slots, call, now, t1):
+def _release(state, b, call, now, t1):
     """Release a call: it starts, waits, or is rejected with its task. Return its agent."""
+    constants, agents, calls = state.constants, state.agents[b], state.calls[b]
     i = np.int64(calls[call].agent)
     if calls[call].state == CANCELLED:
         return i
-    agent, flight, limit = agents[i], flights[i], constants[i].queue_limit
+    agent, limit = agents[i], constants[i].queue_limit
     agent.arrivals += 1
-    _open_task(agents, tasks, calls[call].task, now, t1)
+    _open_task(agents, state.tasks[b], calls[call].task, now, t1)
     if now < t1 and agent.active_from <= now and agent.in_service < constants[i].concurrency:
-        _start(constants[i], agent, flight, calls, slots, call, now, t1)
+        _start(constants[i], agent, state.flights[b, i], calls, state.slots[b], call, now, t1)
     elif limit >= 0 and agent.waiting >= limit:
-        _reject(agents, calls, tasks, task_calls, call)
+        _reject(agents, calls, state.tasks[b], state.task_calls[b], call)
     else:
         calls[call].state = WAITING
         calls[call].next_waiting = -1
@@ -353,18 +287,20 @@ def _reject(agents, calls, tasks, task_calls, call):
 
 
 @compiled_in_place
-def _charge(system, constants, environment, agents, flights, calls, tasks, order, slots, t0, t1):
+def _charge(state, b, t0, t1):
+    constants, agents, flights = state.constants, state.agents[b], state.flights[b]
+    calls, slots = state.calls[b], state.slots[b]
     for i in range(len(agents)):
         left = 0.0
         for place in range(agents[i].first_call, agents[i].last_call):
-            call = order[place]
-            state, task = calls[call].state, tasks[calls[call].task].state
+            call = state.order[b, place]
+            fate, task = calls[call].state, state.tasks[b, calls[call].task].state
             open_task = task in (TASK_OPEN, TASK_REJECTED)
-            if open_task and state != COMPLETED and state != IN_SERVICE:
+            if open_task and fate != COMPLETED and fate != IN_SERVICE:
                 left += calls[call].work
         if constants[i].batched:
             in_service = work_in_flight(constants[i], agents[i], flights[i], calls, slots)
         else:
             in_service = work_in_service(agents[i], slots, constants[i].first_server, t1)
         agents[i].work_left = left + in_service
-    charge_horizon(system, constants, environment, agents, t0, t1)
+    charge_horizon(state.system[0], constants, state.environments[b], agents, t0, t1)

@@ -7,64 +7,35 @@ from __future__ import annotations
 
 from .compile import compiled_in_place
 from .heaps import pop_slot, push_slot, replace_slot
+from .interval import begin, bounds, finish
 from .layout import REJECTED_MARK
-from .lifecycle import decide, make_feasible, partition
-from .pool import decide_pool, open_pool, renew_pool
-from .service import (
-    begin_interval,
-    charge_horizon,
-    finish_interval,
-    update_rates,
-    work_in_service,
-)
+from .pool import open_pool
+from .service import charge_horizon, update_rates, work_in_service
 
 
 @compiled_in_place
-def open_independent(
-    system, constants, cuts, machines, environment, agents, nodes, units, changes, calls
-):
+def open_independent(state, b):
     """Set up the pool and play the releases at time 0, which the first decision sees."""
-    open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes)
+    open_pool(state, b)
+    agents, calls = state.agents[b], state.calls[b]
     for i in range(len(agents)):
         agent = agents[i]
         while agent.next_arrival < agent.last_call and calls[agent.next_arrival].release <= 0.0:
-            _release(constants[i], agent, calls, 0.0, False)
-    update_rates(system, environment, agents)
+            _release(state.constants[i], agent, calls, 0.0, False)
+    update_rates(state.system[0], state.environments[b], agents)
 
 
 @compiled_in_place
-def step_independent(
-    system,
-    constants,
-    cuts,
-    machines,
-    environment,
-    agents,
-    nodes,
-    units,
-    changes,
-    calls,
-    slots,
-    requested,
-    shares,
-):
-    """Play one decision interval of one environment; return False on what is no number."""
-    last = environment.decision == system.n_intervals - 1
-    t0 = environment.decision * system.interval_s
-    t1 = system.horizon_s if last else (environment.decision + 1) * system.interval_s
-    if not decide_pool(
-        system, constants, machines, environment, agents, nodes, units, requested, t0
-    ):
+def step_independent(state, b, requested, shares):
+    """Play one decision interval of environment `b`; return False on what is no number."""
+    system, constants, environment = state.system[0], state.constants, state.environments[b]
+    agents, calls, slots = state.agents[b], state.calls[b], state.slots[b]
+    t0, t1, last = bounds(system, environment)
+    if not begin(state, b, requested, shares, t0, t1):
         return False
-    make_feasible(system, machines, agents, nodes, requested, shares)
-    if system.mig:
-        partition(cuts, environment.blocked, agents, shares)
-    environment.churn = decide(system, constants, machines, agents, nodes, shares, t0, t1)
-    begin_interval(system, constants, machines, agents, slots, t0, t1)
     for i in range(len(agents)):
         _serve_agent(constants[i], agents[i], calls, slots, t1, last)
-    finish_interval(system, constants, machines, environment, agents, t0, t1)
-    renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, t1)
+    finish(state, b, t0, t1)
     if last and system.horizon_charge:
         _charge(system, constants, environment, agents, calls, slots, t0, t1)
     return True

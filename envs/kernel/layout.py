@@ -6,10 +6,12 @@ the start of the episode, shares in GPUs, work in units of mean calls.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+MEMORY_SLICES = 8  # of a GPU that can be partitioned
 
 COLD, AWAITING_MEMORY, LOADING, WARM = 0, 1, 2, 3
 STATUS_NAMES = ("cold", "awaiting memory", "loading", "warm")
@@ -74,16 +76,6 @@ AGENT_CONSTANTS = np.dtype(
     ],
     align=True,
 )
-
-
-class Cuts(NamedTuple):
-    """How a GPU can be partitioned among N agents; empty where shares are divisible."""
-
-    vectors: NDArray[np.int32]  # (V, N + 2): slices, then first row and end in the next two
-    starts: NDArray[np.int32]  # (P, N): memory slice at which each instance starts, -1 without one
-    covered: NDArray[np.int64]  # (P,): bit mask of the memory slices that a placement covers
-    widths: NDArray[np.int64]  # (N, 8): memory slices of an agent's instance by compute slices
-
 
 # Constants of a node, shape (M,), shared by the batch; scratch is of the environment being stepped.
 MACHINE = np.dtype(
@@ -254,3 +246,49 @@ EVICTION = 4  # agent: its model leaves memory; no value
 
 # A release to come, shape (B, C): a heap.
 DELAYED = np.dtype([("time", "f8"), ("call", "i8")], align=True)
+
+
+class Independent(NamedTuple):
+    """A batch of B environments whose calls are independent: everything that a step touches."""
+
+    system: NDArray[Any]  # (1,) SYSTEM
+    constants: NDArray[Any]  # (N,) AGENT_CONSTANTS
+    vectors: NDArray[np.int32]  # (V, N + 2): slices of a partition, its first placement, their end
+    starts: NDArray[np.int32]  # (P, N): memory slice at which each instance starts, -1 without one
+    covered: NDArray[np.int64]  # (P,): bit mask of the memory slices that a placement covers
+    widths: NDArray[np.int64]  # (N, 8): memory slices of an agent's instance by compute slices
+    machines: NDArray[Any]  # (M,) MACHINE
+    environments: NDArray[Any]  # (B,) ENVIRONMENT
+    agents: NDArray[Any]  # (B, N) AGENT
+    nodes: NDArray[Any]  # (B, M) NODE
+    units: NDArray[np.float64]  # (B, U): when each rented unit of an elastic pool is ready
+    changes: NDArray[Any]  # (B, F) CHANGE
+    calls: NDArray[Any]  # (B, C) CALL
+    slots: NDArray[Any]  # (B, S) SLOT
+
+
+class Graph(NamedTuple):
+    """The same of environments whose calls release each other; its fields begin alike."""
+
+    system: NDArray[Any]
+    constants: NDArray[Any]
+    vectors: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    covered: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    machines: NDArray[Any]
+    environments: NDArray[Any]
+    agents: NDArray[Any]
+    nodes: NDArray[Any]
+    units: NDArray[np.float64]
+    changes: NDArray[Any]
+    calls: NDArray[Any]  # (B, C) GRAPH_CALL
+    slots: NDArray[Any]
+    tasks: NDArray[Any]  # (B, K) TASK
+    task_calls: NDArray[np.int32]  # (B, C)
+    successors: NDArray[np.int32]  # (B, E)
+    roots: NDArray[np.int32]  # (B, C): calls without predecessors, by release
+    delayed: NDArray[Any]  # (B, C) DELAYED
+    order: NDArray[np.int32]  # (B, C): calls by agent, release and index
+    flights: NDArray[Any]  # (B, N) FLIGHT
+    events: NDArray[np.float64]  # scratch: a tournament over the agents' next events

@@ -10,7 +10,7 @@ import numpy as np
 
 from .compile import compiled_in_place
 from .layout import AWAITING_MEMORY, COLD, LOADING, WARM
-from .pool import available, count_memory, memory_limit
+from .pool import available, clipped, count_memory, memory_limit
 
 
 @compiled_in_place
@@ -25,7 +25,7 @@ def make_feasible(system, machines, agents, nodes, requested, out):
         return
     wanted, room = 0.0, available(nodes[0])
     for i in range(len(agents)):
-        out[i] = _clipped(system, requested[i])
+        out[i] = clipped(system, requested[i])
         wanted += out[i]
     if wanted > room:
         scale = room / wanted
@@ -34,16 +34,11 @@ def make_feasible(system, machines, agents, nodes, requested, out):
 
 
 @compiled_in_place
-def _clipped(system, share):
-    return 0.0 if share < system.share_quantum or share < 0.0 else share
-
-
-@compiled_in_place
 def _fit_nodes(system, machines, agents, nodes, requested, out):
     for m in range(len(nodes)):
         machines[m].wanted = 0.0
     for i in range(len(agents)):
-        out[i] = _clipped(system, requested[i])
+        out[i] = clipped(system, requested[i])
         machines[agents[i].node].wanted += out[i]
     for m in range(len(nodes)):
         room, wanted = available(nodes[m]), machines[m].wanted
@@ -55,14 +50,14 @@ def _fit_nodes(system, machines, agents, nodes, requested, out):
 
 
 @compiled_in_place
-def partition(cuts, blocked, agents, shares):
+def partition(state, blocked, agents, shares):
     """Replace feasible shares by the nearest partition that can be cut, and place it.
 
     The slices minimise Σ|slices - 7·share|, ties lexicographic; among their placements the one
     that moves the fewest instances of unchanged size is taken, ties again lexicographic. None
     covers a memory slice in the bit mask `blocked`.
     """
-    vectors, starts, n = cuts.vectors, cuts.starts, len(agents)
+    vectors, starts, n = state.vectors, state.starts, len(agents)
     best, nearest = 0, np.inf
     for v in range(len(vectors)):
         distance = 0.0
@@ -70,14 +65,14 @@ def partition(cuts, blocked, agents, shares):
             distance += abs(vectors[v, i] - 7.0 * shares[i])
             if distance >= nearest:
                 break
-        if distance < nearest and _can_be_cut(cuts, blocked, v):
+        if distance < nearest and _can_be_cut(state, blocked, v):
             best, nearest = v, distance
     row, fewest = -1, n + 1
     for p in range(vectors[best, n], vectors[best, n + 1]):
         moved = 0
         for i in range(n):
             moved += agents[i].slices == vectors[best, i] and agents[i].start != starts[p, i]
-        if moved < fewest and not cuts.covered[p] & blocked:
+        if moved < fewest and not state.covered[p] & blocked:
             row, fewest = p, moved
     for i in range(n):
         agent, slices = agents[i], vectors[best, i]
@@ -88,11 +83,11 @@ def partition(cuts, blocked, agents, shares):
 
 
 @compiled_in_place
-def _can_be_cut(cuts, blocked, vector):
+def _can_be_cut(state, blocked, vector):
     """Whether one of a vector's placements stays clear of the blocked slices."""
-    n = cuts.starts.shape[1]
-    for p in range(cuts.vectors[vector, n], cuts.vectors[vector, n + 1]):
-        if not cuts.covered[p] & blocked:
+    n = state.starts.shape[1]
+    for p in range(state.vectors[vector, n], state.vectors[vector, n + 1]):
+        if not state.covered[p] & blocked:
             return True
     return False
 

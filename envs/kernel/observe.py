@@ -5,7 +5,7 @@ from __future__ import annotations
 from .compile import compiled_in_place
 from .graph import first_waiting
 from .layout import AWAITING_MEMORY, LOADING, REJECTED_MARK, WARM
-from .pool import whole_share
+from .pool import ready_share
 
 # Columns of the raw observation, one row an agent, in physical units. Those up to N_SQUASHED have
 # no upper bound; the others are bounded by a constant of the scenario.
@@ -73,7 +73,7 @@ def _observe_pool(system, environment, agents, nodes, raw):
     for i in range(len(agents)):
         node = nodes[agents[i].node]
         if columns[0] >= 0:
-            raw[i, columns[0]] = whole_share(environment, node)
+            raw[i, columns[0]] = ready_share(environment, node)
         if columns[1] >= 0:
             raw[i, columns[1]] = environment.n_units * system.unit_gpus - node.gpus
         if columns[2] >= 0:

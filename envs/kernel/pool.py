@@ -18,55 +18,56 @@ from .layout import (
     LOAD_FACTOR,
     LOADING,
     LOST,
+    MEMORY_SLICES,
     WARM,
 )
 
 UNIT_TOLERANCE = 1e-9  # a size that exceeds whole units by less is float noise
 READY_TOLERANCE = 1e-9  # intervals: a unit due so little after a decision is due at it
-READY_TOLERANCE = 1e-9  # intervals: a unit due so little after a decision is due at it
 
 
 @compiled_in_place
-def open_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes):
-    """Set up the pool as the first decision finds it."""
+def open_pool(state, b):
+    """Set up the pool of environment `b` as the first decision finds it."""
+    system, environment, nodes = state.system[0], state.environments[b], state.nodes[b]
     for m in range(len(nodes)):
-        nodes[m].gpus = machines[m].gpus
+        nodes[m].gpus = state.machines[m].gpus
         nodes[m].lost = 0.0
-    for i in range(len(agents)):
-        agents[i].node = constants[i].home
+    for i in range(len(state.constants)):
+        state.agents[b, i].node = state.constants[i].home
     environment.n_units = 0
     if system.elastic:
-        _resize(system, environment, units, system.min_gpus, -system.provision_s)
-        _make_ready(system, machines, environment, nodes, units, 0.0)
-    apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
+        _resize(system, environment, state.units[b], system.min_gpus, -system.provision_s)
+    renew_pool(state, b, 0.0)
 
 
 @compiled_in_place
-def renew_pool(system, constants, cuts, machines, environment, agents, nodes, units, changes, now):
+def renew_pool(state, b, now):
     """Bring the pool to what the decision at `now` finds: ready units, then changes."""
-    if system.elastic:
-        _make_ready(system, machines, environment, nodes, units, now)
-    apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes)
+    if state.system[0].elastic:
+        _make_ready(state, b, now)
+    _apply_changes(state, b)
 
 
 @compiled_in_place
-def decide_pool(system, constants, machines, environment, agents, nodes, units, requested, now):
+def decide_pool(state, b, requested, now):
     """Put the requested size and the requested nodes into force; return False on no number."""
     for entry in range(len(requested)):
         if not math.isfinite(requested[entry]):
             return False
+    system, environment = state.system[0], state.environments[b]
+    agents, nodes = state.agents[b], state.nodes[b]
     n = len(agents)
     if system.elastic:
         size = requested[n]
         if size < 0.0:
             size = 0.0
             for i in range(n):
-                if requested[i] >= system.share_quantum and requested[i] > 0.0:
-                    size += requested[i]
-        _resize(system, environment, units, size, now)
-        _make_ready(system, machines, environment, nodes, units, now)
+                size += clipped(system, requested[i])
+        _resize(system, environment, state.units[b], size, now)
+        _make_ready(state, b, now)
         environment.rented = environment.n_units * system.unit_gpus
-        _evict_overflow(system, constants, machines, agents, nodes)
+        _evict_overflow(state, b)
     if len(nodes) > 1:
         for i in range(n):
             wanted = requested[len(requested) - n + i]
@@ -74,8 +75,14 @@ def decide_pool(system, constants, machines, environment, agents, nodes, units, 
                 _move(agents[i], np.int64(min(wanted, len(nodes) - 1.0)))
     environment.capacity = 0.0
     for m in range(len(nodes)):
-        environment.capacity += whole_share(environment, nodes[m])
+        environment.capacity += ready_share(environment, nodes[m])
     return True
+
+
+@compiled_in_place
+def clipped(system, share):
+    """Return a requested share, or 0 where it does not count."""
+    return 0.0 if share < system.share_quantum or share < 0.0 else share
 
 
 @compiled_in_place
@@ -90,14 +97,15 @@ def _resize(system, environment, units, size, now):
 
 
 @compiled_in_place
-def _make_ready(system, machines, environment, nodes, units, now):
+def _make_ready(state, b, now):
+    system, units = state.system[0], state.units[b]
     due = now + READY_TOLERANCE * system.interval_s
     ready = 0
-    while ready < environment.n_units and units[ready] <= due:
+    while ready < state.environments[b].n_units and units[ready] <= due:
         ready += 1
-    nodes[0].gpus = ready * system.unit_gpus
-    if ready == len(units):
-        nodes[0].gpus = machines[0].gpus  # without the rounding of the product
+    # Of all units without the rounding of the product.
+    whole = ready == len(units)
+    state.nodes[b, 0].gpus = state.machines[0].gpus if whole else ready * system.unit_gpus
 
 
 @compiled_in_place
@@ -115,12 +123,12 @@ def available(node):
 
 
 @compiled_in_place
-def whole_share(environment, node):
+def ready_share(environment, node):
     """Return what of a node can be had: without lost GPUs, and without lost slices of one."""
     ready = available(node)
     if environment.blocked:
-        for slice_ in range(8):
-            ready -= 0.125 * (environment.blocked >> slice_ & 1)
+        for place in range(MEMORY_SLICES):
+            ready -= (environment.blocked >> place & 1) / MEMORY_SLICES
     return max(0.0, ready)
 
 
@@ -133,20 +141,21 @@ def memory_limit(machine, node):
 
 
 @compiled_in_place
-def apply_changes(system, constants, cuts, machines, environment, agents, nodes, changes):
+def _apply_changes(state, b):
     """Apply what the tape changes up to the coming decision."""
+    environment, agents = state.environments[b], state.agents[b]
     lost = False
     while environment.next_change < environment.n_changes:
-        change = changes[environment.next_change]
+        change = state.changes[b, environment.next_change]
         if change.decision > environment.decision:
             break
         environment.next_change += 1
         if change.what == LOST:
-            nodes[change.target].lost = change.value
+            state.nodes[b, change.target].lost = change.value
             lost = True
         elif change.what == BLOCKED:
             environment.blocked = np.int64(change.value)
-            _destroy_blocked(cuts, environment, agents)
+            _destroy_blocked(state.widths, environment, agents)
         elif change.what == HEALTH:
             agents[change.target].health = change.value
         elif change.what == LOAD_FACTOR:
@@ -154,7 +163,7 @@ def apply_changes(system, constants, cuts, machines, environment, agents, nodes,
         elif change.what == EVICTION:
             _evict(agents[change.target])
     if lost:
-        _evict_overflow(system, constants, machines, agents, nodes)
+        _evict_overflow(state, b)
 
 
 @compiled_in_place
@@ -166,12 +175,12 @@ def _evict(agent):
 
 
 @compiled_in_place
-def _destroy_blocked(cuts, environment, agents):
+def _destroy_blocked(widths, environment, agents):
     """Destroy the instances that cover a lost memory slice."""
     for i in range(len(agents)):
         agent = agents[i]
         if agent.slices > 0:
-            covers = ((1 << cuts.widths[i, agent.slices]) - 1) << agent.start
+            covers = ((1 << widths[i, agent.slices]) - 1) << agent.start
             if covers & environment.blocked:
                 _evict(agent)
                 agent.slices = 0
@@ -179,10 +188,12 @@ def _destroy_blocked(cuts, environment, agents):
 
 
 @compiled_in_place
-def _evict_overflow(system, constants, machines, agents, nodes):
+def _evict_overflow(state, b):
     """Where models no longer fit into a node's memory, evict those of the last agents."""
-    if not system.limited:
+    if not state.system[0].limited:
         return
+    constants, machines = state.constants, state.machines
+    agents, nodes = state.agents[b], state.nodes[b]
     count_memory(constants, machines, agents)
     for i in range(len(agents) - 1, -1, -1):
         agent, machine, node = agents[i], machines[agents[i].node], nodes[agents[i].node]
