@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -125,18 +124,6 @@ class TestDecision:
             "assert 'torch' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
-
-    @pytest.mark.slow
-    def test_takes_well_under_100_us(self, tmp_path):
-        layers = [4 * N_FEATURES, 64, 64, 4]
-        folder = write_policy(tmp_path / "p", random_tensors(layers), layers=layers, n_agents=4)
-        allocator, observation = make_allocator(f"learned:{folder}"), observe(scenario(4))
-        times = []
-        for _ in range(2000):
-            begun = time.perf_counter()
-            allocator.allocate(observation)
-            times.append(time.perf_counter() - begun)
-        assert np.quantile(times, 0.1) < 80e-6
 
 
 class TestActionMaps:
