@@ -73,8 +73,10 @@ def servers(scenario: Scenario) -> NDArray[np.int64]:
 def agent_constants(scenario: Scenario) -> NDArray[Any]:
     """Return the constants of the agents, shape (N,), dtype `layout.AGENT_CONSTANTS`."""
     constants = np.zeros(scenario.n_agents, layout.AGENT_CONSTANTS)
-    for name in layout.AGENT_CONSTANTS.names[:-2]:  # type: ignore[index]
-        constants[name] = getattr(scenario, name)
+    computed = ("batched", "first_server")
+    for name in layout.AGENT_CONSTANTS.names or ():
+        if name not in computed:
+            constants[name] = getattr(scenario, name)
     constants["batched"] = np.array(scenario.services) == "batched"
     constants["first_server"][1:] = np.cumsum(servers(scenario))[:-1]
     return constants

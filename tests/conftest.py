@@ -7,9 +7,12 @@ from typing import Any
 
 import hypothesis
 import pytest
+import yaml
 
 from slicegym.envs.traces import trace_names, trace_status
 from slicegym.eval.cli import main
+
+from . import training
 
 # The first example of a test may compile the kernel, so a deadline would measure the wrong thing.
 hypothesis.settings.register_profile("slicegym", deadline=None, print_blob=True)
@@ -29,6 +32,25 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Any:
         return ended.value.code, output.out, output.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def scenario_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write the scenario that training is tried on."""
+    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
+    path.write_text(yaml.safe_dump(training.SCENARIO))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def configured(scenario_file: str) -> Any:
+    """Make configurations of a small training run, changed as asked."""
+    from slicegym.train.config import TrainConfig  # which needs what training alone installs
+
+    def make(**changes: Any) -> Any:
+        return TrainConfig(**{"scenario": scenario_file, **training.TINY, **changes})
+
+    return make
 
 
 def connect_locally(self: socket.socket, address: Any) -> None:

@@ -7,64 +7,20 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from slicegym.baselines import make_allocator
-from slicegym.baselines.learned import ACTIVATIONS, load_policy
+from slicegym.baselines.learned import load_policy
 from slicegym.envs import ConfigError, load_scenario, simulate
 from slicegym.envs.loading import shipped
 from slicegym.eval.session import evaluate
 from slicegym.train import ppo
 from slicegym.train.callbacks import Validation
-from slicegym.train.checkpoint import load_checkpoint, save_checkpoint
-from slicegym.train.config import TrainConfig, load_config
-from slicegym.train.export import numpy_policy, save_policy
-from slicegym.train.ppo import make_env, make_model, train
+from slicegym.train.config import load_config
+from slicegym.train.ppo import make_env, train
 
-SCENARIO = {
-    "agents": [
-        {"name": "a", "throughput": 4, "cold_start_s": 2, "keep_alive_s": 3, "footprint": 0.25},
-        {"name": "b", "throughput": 2, "priority": 2, "footprint": 0.25},
-    ],
-    "gpus": 2,
-    "horizon_s": 20,
-    "reference_rate": 2,
-    "workload": {
-        "kind": "streams",
-        "suite_episodes": 3,
-        "streams": {
-            "a": {"kind": "poisson", "rate": 2, "work": {"kind": "exponential"}},
-            "b": {"kind": "poisson", "rate": 1},
-        },
-    },
-}
-TINY = {
-    "n_envs": 8,
-    "n_steps": 16,
-    "batch_size": 64,
-    "n_epochs": 2,
-    "net_arch": (16, 16),
-    "total_timesteps": 1024,
-    "eval_every": 256,
-    "baselines": ("static", "demand"),
-}
-
-
-@pytest.fixture(scope="module")
-def scenario_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
-    path.write_text(yaml.safe_dump(SCENARIO))
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def configured(scenario_file):
-    def make(**changes):
-        return TrainConfig(**{"scenario": scenario_file, **TINY, **changes})
-
-    return make
+from .training import SCENARIO, files
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +30,6 @@ def trained(configured, tmp_path_factory):
 
 def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
-
-
-def files(folder):
-    return {path.name for path in folder.iterdir()}
 
 
 class TestRun:
@@ -253,73 +205,6 @@ class TestResume:
         (cut / "manifest.json").write_text(text)
         with pytest.raises((ConfigError, TypeError), match=re.escape("manifest.json")):
             train(configured(), cut, resume=True)
-
-
-class TestExport:
-    @pytest.fixture(params=ACTIVATIONS)
-    def model(self, request, configured):
-        config = configured(activation=request.param, net_arch=(32, 16, 8))
-        scenario = load_scenario(config.scenario)
-        model = make_model(config, make_env(config, scenario), scenario)
-        torch.manual_seed(1)
-        with torch.no_grad():  # as training might leave them, so that some actions are clipped
-            for parameter in model.policy.parameters():
-                parameter.add_(0.3 * torch.randn_like(parameter))
-        return config, scenario, model
-
-    def test_equals_the_deterministic_prediction_of_stable_baselines3(self, model):
-        config, scenario, ppo_model = model
-        policy = numpy_policy(ppo_model, config, scenario)
-        shape = (4096, *ppo_model.observation_space.shape)
-        flat = np.random.default_rng(0).random(shape, np.float32)
-        expected, _ = ppo_model.predict(flat, deterministic=True)
-        actions = policy.actions(flat)
-        np.testing.assert_allclose(actions, expected, rtol=0, atol=1e-5)
-        assert (np.abs(actions) == 1).any()
-        assert (np.abs(actions) < 1).any()
-
-    def test_files_give_the_same_numbers(self, model, tmp_path):
-        config, scenario, ppo_model = model
-        save_policy(tmp_path, ppo_model, config, scenario)
-        flat = np.random.default_rng(0).random((10, 46), np.float32)
-        ours = numpy_policy(ppo_model, config, scenario).actions(flat)
-        np.testing.assert_array_equal(load_policy(tmp_path).actions(flat), ours)
-        assert files(tmp_path) == {"policy.json", "policy.safetensors"}
-
-    def test_a_checkpoint_holds_weights_and_optimiser(self, configured, tmp_path):
-        config = configured()
-        scenario = load_scenario(config.scenario)
-        models = [make_model(config, make_env(config, scenario), scenario) for _ in range(2)]
-        models[0].learn(256)
-        save_checkpoint(tmp_path, models[0], {"note": 1})
-        assert load_checkpoint(tmp_path, models[1]) == {"note": 1}
-        assert models[1].num_timesteps == 256
-        scales = [model.get_vec_normalize_env().ret_rms for model in models]
-        assert scales[0].var == scales[1].var != 1.0
-        for a, b in zip(*(m.policy.state_dict().values() for m in models), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=0)
-        one, two = (m.policy.optimizer.state_dict()["state"] for m in models)
-        assert len(one) == len(two) > 0
-        for i, moments in one.items():
-            for key, value in moments.items():
-                torch.testing.assert_close(two[i][key], value, rtol=0, atol=0)
-
-    def test_a_checkpoint_of_another_network_is_refused(self, configured, tmp_path):
-        scenario = load_scenario(configured().scenario)
-        configs = configured(), configured(net_arch=(8,))
-        models = [make_model(config, make_env(config, scenario), scenario) for config in configs]
-        models[0].learn(128)
-        save_checkpoint(tmp_path, models[0], {})
-        with pytest.raises(ConfigError, match="must be a checkpoint of this network"):
-            load_checkpoint(tmp_path, models[1])
-
-    def test_the_first_policy_is_static(self, configured, tmp_path):
-        scenario = load_scenario("bursty")
-        config = configured(scenario="bursty")
-        model = make_model(config, make_env(config, scenario), scenario)
-        flat = np.random.default_rng(0).random((50, 92), np.float32)
-        actions = numpy_policy(model, config, scenario).actions(flat)
-        np.testing.assert_allclose((actions + 1) / 2, 0.25, atol=0.02)
 
 
 class TestRefusals:

@@ -84,13 +84,12 @@ class Fault:
         """Draw the strikes of an episode, in order, on the decision grid.
 
         Gaps and durations are exponential. A gap runs from the end as it is moved to its
-        decision, so that a fault never overlaps itself. A strike that would begin after the last
-        decision does not happen.
+        decision, so that a fault never overlaps itself. One that would begin after the last
+        decision does not happen; `check` has refused an `at_s` that late.
         """
         if self.every_s is None:
             assert self.at_s is not None  # one of them is given
-            only = on_grid(scenario, self.at_s, self.at_s + self.duration_s)
-            return [only] if only.start < scenario.n_intervals else []
+            return [on_grid(scenario, self.at_s, self.at_s + self.duration_s)]
         found: list[Strike] = []
         now = 0.0
         while True:
