@@ -10,33 +10,26 @@ A new allocator is one file in this folder:
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pkgutil
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.errors import ConfigError, did_you_mean, unknown_name
+from ..envs.errors import ConfigError, unknown_name
+from .parameters import Choice as Choice
+from .parameters import Range as Range
+from .parameters import field_types, parse_fields
+from .tuned import tuned_values
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
 
 Shares = NDArray[np.float64]
-
-
-class Range(NamedTuple):
-    """Where tuning draws one parameter from: uniformly, or uniformly in its logarithm."""
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
 
 
 class Allocator(ABC):
@@ -53,7 +46,7 @@ class Allocator(ABC):
 
     name: ClassVar[str] = ""
     causal: ClassVar[bool] = True
-    search_space: ClassVar[tuple[Range, ...]] = ()
+    search_space: ClassVar[tuple[Range | Choice, ...]] = ()
 
     def reset(self, scenario: Scenario) -> None:  # noqa: B027 - most allocators need no preparation
         """Prepare for an episode of `scenario`; called before its first decision.
@@ -75,14 +68,55 @@ class Allocator(ABC):
         """
 
     @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Build one from what follows the colon in `name:text`, here `field=value,field=value`."""
-        return cls(**parse_fields(cls.name, text, field_types(cls)))
+    def from_text(cls, text: str) -> Allocator:
+        """Build one from what follows the colon in `name:text`, here `field=value,field=value`.
+
+        Fields that the text leaves out have the values that were tuned for the scenario played,
+        or with `tuned=false` their defaults.
+        """
+        types = field_types(cls)
+        given = parse_fields(cls.name, text, {**types, "tuned": bool} if types else {})
+        is_tuned = given.pop("tuned", True)
+        return Tuned(cls, given) if is_tuned and tuned_values(cls) else cls(**given)
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
         """Texts for `make_allocator` on which the contract tests run; none if it needs a file."""
         return (cls.name,)
+
+
+class Tuned(Allocator):
+    """An allocator with what was tuned for the scenario that it plays, built anew at each `reset`.
+
+    Args:
+        kind: Class of the allocator, with a file in `configs/allocators`.
+        given: Fields that go before the tuned ones; what neither has is at its default.
+
+    Raises:
+        ConfigError: A given value that its field may not have.
+    """
+
+    def __init__(self, kind: type[Any], given: Mapping[str, object]) -> None:
+        self._kind, self._given = kind, dict(given)
+        self._inner: Allocator = kind(**given)
+        self._scenario: Scenario | None = None
+
+    def reset(self, scenario: Scenario) -> None:
+        """Look the scenario up and prepare the allocator that is meant there.
+
+        Raises:
+            ConfigError: It refuses the scenario, or a given value together with the tuned ones.
+        """
+        values = tuned_values(self._kind).get(scenario.name, {})
+        self._inner = self._kind(**{**values, **self._given})
+        self._inner.reset(scenario)
+        self._scenario = scenario
+
+    def allocate(self, observation: Observation) -> Shares:
+        """Return its shares."""
+        if observation.scenario is not self._scenario:
+            self.reset(observation.scenario)
+        return self._inner.allocate(observation)
 
 
 AnyAllocator = TypeVar("AnyAllocator", bound="type[Allocator]")
@@ -148,39 +182,3 @@ def _import_all() -> None:
     package = __package__ or ""
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
-
-
-def parse_fields(name: str, text: str, types: Mapping[str, type]) -> dict[str, object]:
-    """Read `field=value,field=value` by the types of the fields that allocator `name` has."""
-    values: dict[str, object] = {}
-    for item in text.split(",") if text else ():
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or not value:
-            raise ConfigError(f"allocator {name!r} takes parameters as field=value, got {item!r}")
-        if key not in types:
-            hint = did_you_mean(key, types) if types else " (it takes none)"
-            raise ConfigError(f"allocator {name!r} has no parameter {key!r}{hint}")
-        if key in values:
-            raise ConfigError(f"allocator {name!r} got the parameter {key!r} twice; keep one")
-        values[key] = _convert(f"{name}.{key}", value, types[key])
-    return values
-
-
-def field_types(cls: type) -> dict[str, type]:
-    """Return names and types of a dataclass's fields; empty for any other class."""
-    if not dataclasses.is_dataclass(cls):
-        return {}
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _convert(field: str, value: str, kind: type) -> object:
-    if kind is bool:
-        if value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        raise ConfigError(f"{field} must be true or false, got {value!r}")
-    try:
-        return kind(value)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise ConfigError(f"{field} must be {what}, got {value!r}") from None

@@ -16,11 +16,8 @@ has been idle for at most `keep_warm_s`. Otherwise it gets zero and its keep-ali
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,67 +26,13 @@ from ..envs import checks
 from ..envs.errors import ConfigError
 from ..envs.kernel.compile import compiled
 from ..envs.kernel.observe import RAW_COLUMNS
-from ..envs.loading import read_yaml, shipped
-from .base import Allocator, Range, Shares, field_types, parse_fields, register
+from .base import Allocator, Range, Shares, register
+from .compiled import duration
+from .parameters import check_truth
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
-
-
-@dataclass(frozen=True)
-class DemandParameters:
-    """Parameters of `demand`; `SEARCH_SPACE` says where tuning looks.
-
-    Attributes:
-        headroom: Multiplier of the estimated rate, at least 0.
-        short: Weight in [0, 1] of the 10 s rate; the 60 s rate has the rest.
-        drain_s: Time in which the work in sight is to be done [s].
-        service_s: Longest service of a call that is alone [s].
-        exponent: Power of ω·T by which a short pool is rationed, at least 0.
-        keep_warm_s: Idle time after which an agent is let go [s]; inf never, 0 at once.
-        floor: Share of an active agent in footprints: up to 1 it costs nothing on top.
-        foresight: Weight in [0, 1] of calls expected from upstream.
-        wake: Calls in sight, foreseen ones weighted, that start a cold agent, in (0, 1].
-        guarantee: Whether an active agent's floor is at least its `min_share`.
-    """
-
-    headroom: float = 1.0
-    short: float = 0.5
-    drain_s: float = 5.0
-    service_s: float = 10.0
-    exponent: float = 1.0
-    keep_warm_s: float = 60.0
-    floor: float = 1.0
-    foresight: float = 0.5
-    wake: float = 1.0
-    guarantee: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("headroom", "exponent", "floor"):
-            checks.number(f"demand.{name}", getattr(self, name), at_least=0)
-        for name in ("drain_s", "service_s"):
-            checks.number(f"demand.{name}", getattr(self, name), above=0)
-        for name in ("short", "foresight"):
-            checks.number(f"demand.{name}", getattr(self, name), at_least=0, at_most=1)
-        checks.number("demand.wake", self.wake, above=0, at_most=1)
-        if self.keep_warm_s != math.inf:
-            checks.number("demand.keep_warm_s", self.keep_warm_s, at_least=0)
-        if not isinstance(self.guarantee, bool):
-            raise TypeError(f"demand.guarantee must be true or false, got {self.guarantee!r}")
-
-
-SEARCH_SPACE: tuple[Range, ...] = (
-    Range("headroom", 0.0, 2.0),
-    Range("short", 0.0, 1.0),
-    Range("drain_s", 0.5, 50.0, log=True),
-    Range("service_s", 1.0, 100.0, log=True),
-    Range("exponent", 0.0, 8.0),
-    Range("keep_warm_s", 0.5, 300.0, log=True),
-    Range("floor", 0.0, 1.5),
-    Range("foresight", 0.0, 1.0),
-    Range("wake", 0.05, 1.0, log=True),
-)
 
 
 class _Setting(NamedTuple):
@@ -128,39 +71,66 @@ COLUMNS = _Columns(*(RAW_COLUMNS.index(name) for name in _Columns._fields))
 
 
 @register("demand")
+@dataclass(eq=False)
 class Demand(Allocator):
     """Queue-and-rate heuristic with cμ rationing, floors and a keep-warm timer: O(N).
 
-    Parameters come from `configs/allocators/demand.yaml` where the scenario's name is found there
-    (tuned on its training split), else from the defaults; those given here go before both.
+    Attributes:
+        headroom: Multiplier of the estimated rate, at least 0.
+        short: Weight in [0, 1] of the 10 s rate; the 60 s rate has the rest.
+        drain_s: Time in which the work in sight is to be done [s].
+        service_s: Longest service of a call that is alone [s].
+        exponent: Power of ω·T by which a short pool is rationed, at least 0.
+        keep_warm_s: Idle time after which an agent is let go [s]; inf never, 0 at once.
+        floor: Share of an active agent in footprints: up to 1 it costs nothing on top.
+        foresight: Weight in [0, 1] of calls expected from upstream.
+        wake: Calls in sight, foreseen ones weighted, that start a cold agent, in (0, 1].
+        guarantee: Whether an active agent's floor is at least its `min_share`.
     """
 
-    fixed: ClassVar[Mapping[str, float]] = {}
-    search_space = SEARCH_SPACE
+    headroom: float = 1.0
+    short: float = 0.5
+    drain_s: float = 5.0
+    service_s: float = 10.0
+    exponent: float = 1.0
+    keep_warm_s: float = 60.0
+    floor: float = 1.0
+    foresight: float = 0.5
+    wake: float = 1.0
+    guarantee: bool = False
 
-    def __init__(self, **given: float | bool) -> None:
-        """Take parameters of `DemandParameters` by name."""
-        self._given = {**given, **self.fixed}
-        replace(DemandParameters(), **self._given)  # type: ignore[arg-type]  # refuses bad ones
+    search_space = (
+        Range("headroom", 0.0, 2.0),
+        Range("short", 0.0, 1.0),
+        Range("drain_s", 0.5, 50.0, log=True),
+        Range("service_s", 1.0, 100.0, log=True),
+        Range("exponent", 0.0, 8.0),
+        Range("keep_warm_s", 0.5, 300.0, log=True),
+        Range("floor", 0.0, 1.5),
+        Range("foresight", 0.0, 1.0),
+        Range("wake", 0.05, 1.0, log=True),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("headroom", "exponent", "floor"):
+            checks.number(f"{self.name}.{name}", getattr(self, name), at_least=0)
+        for name in ("drain_s", "service_s"):
+            checks.number(f"{self.name}.{name}", getattr(self, name), above=0)
+        for name in ("short", "foresight"):
+            checks.number(f"{self.name}.{name}", getattr(self, name), at_least=0, at_most=1)
+        checks.number(f"{self.name}.wake", self.wake, above=0, at_most=1)
+        duration(f"{self.name}.keep_warm_s", self.keep_warm_s)
+        check_truth(f"{self.name}.guarantee", self.guarantee)
         self._scenario: Scenario | None = None
 
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Build from `field=value,…`, the fields being those of `DemandParameters`."""
-        types = {k: v for k, v in field_types(DemandParameters).items() if k not in cls.fixed}
-        return cls(**parse_fields(cls.name, text, types))  # type: ignore[arg-type]
-
     def reset(self, scenario: Scenario) -> None:
-        """Look up the scenario's parameters and work out its constants.
+        """Work out the scenario's constants, and compile before the first decision is timed.
 
         Raises:
             ConfigError: Minimum shares are to be guaranteed and exceed the pool.
         """
-        tuned = tuned_parameters().get(scenario.name, DemandParameters())
-        parameters = replace(tuned, **self._given)  # type: ignore[arg-type]
-        self._setting = _setting(scenario, parameters)
+        self._setting = _setting(scenario, self)
         self._scenario = scenario
-        # Compiled before the first decision, whose time is taken.
         _decide(np.zeros((1, scenario.n_agents, len(RAW_COLUMNS))), COLUMNS, self._setting)
 
     def allocate(self, observation: Observation) -> Shares:
@@ -229,7 +199,7 @@ def _ration(shares: Shares, sought: float, room: float, setting: _Setting) -> No
             shares[i] = setting.floor[i] + extra * min(1.0, level * setting.rank[i])
 
 
-def _setting(scenario: Scenario, parameters: DemandParameters) -> _Setting:
+def _setting(scenario: Scenario, parameters: Demand) -> _Setting:
     # Not below the quantum, or the simulator would take an active agent's floor for zero.
     floor = np.maximum(parameters.floor * scenario.footprint, scenario.share_quantum)
     if parameters.guarantee:
@@ -269,19 +239,3 @@ def _guaranteed(scenario: Scenario, floor: Shares) -> Shares:
     scale = min(1.0, room / float(above.sum())) if above.any() else 0.0
     raised: Shares = scenario.min_share + scale * above
     return raised
-
-
-@functools.cache
-def tuned_parameters() -> Mapping[str, DemandParameters]:
-    """Read the tuned parameters by the name of their scenario."""
-    files = shipped("allocators")
-    if "demand" not in files:
-        return {}
-    allowed = [field.name for field in fields(DemandParameters)]
-    tuned = {}
-    for name, entry in read_yaml(files["demand"]).items():
-        at = f"configs/allocators/demand.yaml: {name}"
-        values = checks.mapping(f"{at}.parameters", checks.mapping(at, entry).get("parameters"))
-        checks.keys(at, values, allowed)
-        tuned[name] = DemandParameters(**values)  # type: ignore[arg-type]
-    return tuned

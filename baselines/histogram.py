@@ -151,6 +151,7 @@ class Histogram(Remembering):
         Range("margin", 0.0, 0.5),
         Range("spread", 0.0, 10.0),
         Range("standard_s", 0.5, 300.0, log=True),
+        Range("bin_s", 0.25, 10.0, log=True),
     )
     _rule = staticmethod(_decide)
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs import checks
-from .base import Allocator, Range, Shares, register
+from .base import Allocator, Choice, Range, Shares, register
 from .compiled import hold
 from .forecast import Ewma, Forecast, HoltWinters, SeasonalNaive, WindowQuantile
 
@@ -65,6 +65,7 @@ class Predictive(Allocator):
     drain_s: float = 5.0
 
     search_space = (
+        Choice("forecast", FORECASTS),
         Range("window_s", 1.0, 120.0, log=True),
         Range("season_s", 10.0, 300.0, log=True),
         Range("beta", 0.0, 1.0),

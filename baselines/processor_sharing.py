@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..envs import checks
-from .base import Range, Shares, register
+from .base import Choice, Range, Shares, register
 from .compiled import Compiled, calls_at, duration, fit, hold, is_active, rows, rule, serves
+from .parameters import check_truth
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario
@@ -73,12 +74,14 @@ class ProcessorSharing(Compiled):
     keep_warm_s: float = 2.0
 
     search_space = (
+        Choice("weighted", (False, True)),
         Range("per_call", 0.01, 10.0, log=True),
         Range("keep_warm_s", 0.5, 300.0, log=True),
     )
     _rule = staticmethod(_decide)
 
     def __post_init__(self) -> None:
+        check_truth("processor_sharing.weighted", self.weighted)
         if self.per_call != math.inf:
             checks.number("processor_sharing.per_call", self.per_call, above=0)
         duration("processor_sharing.keep_warm_s", self.keep_warm_s)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..envs.checks import integer
-from .base import Allocator, Shares, register
+from .base import Allocator, Range, Shares, register
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
@@ -27,6 +27,8 @@ class RoundRobin(Allocator):
     """
 
     quantum: int = 1
+
+    search_space = (Range("quantum", 1, 200, log=True),)
 
     def __post_init__(self) -> None:
         integer("round_robin.quantum", self.quantum, at_least=1)

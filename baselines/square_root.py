@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..envs import checks
-from .base import Range, Shares, register
+from .base import Choice, Range, Shares, register
 from .compiled import (
     RATE_SHORT,
     Compiled,
@@ -37,6 +37,7 @@ from .compiled import (
     rule,
     serves,
 )
+from .parameters import check_truth
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario
@@ -112,12 +113,14 @@ class SquareRoot(Compiled):
     keep_warm_s: float = 2.0
 
     search_space = (
+        Choice("priced", (False, True)),
         Range("drain_s", 0.5, 50.0, log=True),
         Range("keep_warm_s", 0.5, 300.0, log=True),
     )
     _rule = staticmethod(_decide)
 
     def __post_init__(self) -> None:
+        check_truth("square_root.priced", self.priced)
         if self.drain_s != math.inf:
             checks.number("square_root.drain_s", self.drain_s, above=0)
         duration("square_root.keep_warm_s", self.keep_warm_s)

@@ -16,7 +16,8 @@ scaled by the simulator. Without nodes it is `demand`. The hierarchy is the pape
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ from ..envs import checks
 from ..envs.kernel.compile import compiled
 from ..envs.kernel.layout import COLD, LOADING, WARM
 from ..envs.platform import footprint_factor
-from .base import Allocator, Range, Shares, field_types, parse_fields, register
-from .demand import SEARCH_SPACE, Demand, DemandParameters
+from .base import Range, Shares, register
+from .demand import Demand
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
@@ -44,31 +45,25 @@ class _Nodes(NamedTuple):
 
 
 @register("two_level")
-class TwoLevel(Allocator):
-    """Moves agents between nodes, and shares each node by `demand`.
+@dataclass(eq=False)
+class TwoLevel(Demand):
+    """Moves agents between nodes, and shares each node by `demand`, whose parameters it has, too.
 
-    Args:
+    Attributes:
         patience: Backlog, in cold starts, at which a loaded agent moves.
-        given: Parameters of `demand` by name.
     """
 
-    search_space = (*SEARCH_SPACE, Range("patience", 0.3, 30.0, log=True))
+    patience: float = 2.0
 
-    def __init__(self, patience: float = 2.0, **given: float | bool) -> None:
-        """Check the parameters."""
-        self._patience = checks.number("two_level.patience", patience, above=0)
-        self._demand = Demand(**given)
-        self._scenario: Scenario | None = None
+    search_space = (*Demand.search_space, Range("patience", 0.3, 30.0, log=True))
 
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Build from `field=value,…`: `patience` and the fields of `DemandParameters`."""
-        types = {"patience": float, **field_types(DemandParameters)}
-        return cls(**parse_fields(cls.name, text, types))  # type: ignore[arg-type]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.number("two_level.patience", self.patience, above=0)
 
     def reset(self, scenario: Scenario) -> None:
         """Work out the scenario's constants."""
-        self._demand.reset(scenario)
+        super().reset(scenario)
         nodes = scenario.nodes
         factors = np.array([footprint_factor(scenario, m) for m in range(len(nodes))])
         memory = [np.inf if node.memory_mb is None else node.memory_mb for node in nodes]
@@ -79,15 +74,14 @@ class TwoLevel(Allocator):
             memory_mb=np.array(memory, dtype=np.float64),
             footprint=np.outer(scenario.footprint, factors),
         )
-        self._overdue = self._patience * scenario.cold_start_s
-        self._scenario = scenario
+        self._overdue = self.patience * scenario.cold_start_s
 
     def allocate(self, observation: Observation) -> Shares:
         """Return shares and nodes, (..., 2·N); shares alone, (..., N), where there is one node."""
         scenario = observation.scenario
         if scenario is not self._scenario:
             self.reset(scenario)
-        wanted = self._demand.allocate(observation)
+        wanted = super().allocate(observation)
         if not scenario.nodes:
             return wanted
         if scenario.n_nodes == 1:

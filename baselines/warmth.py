@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 from .base import register
-from .demand import SEARCH_SPACE, Demand
+from .demand import Demand
 
-OTHERS = tuple(one for one in SEARCH_SPACE if one.name != "keep_warm_s")
+OTHERS = tuple(one for one in Demand.search_space if one.name != "keep_warm_s")
 
 
 @register("always_warm")
+@dataclass(eq=False)
 class AlwaysWarm(Demand):
     """`demand` that loads every agent at the start and lets none go."""
 
-    fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": math.inf}
+    keep_warm_s: float = field(default=math.inf, init=False)
     search_space = OTHERS
 
 
 @register("never_warm")
+@dataclass(eq=False)
 class NeverWarm(Demand):
     """`demand` that lets an agent go as soon as it has no calls: scale to zero."""
 
-    fixed: ClassVar[Mapping[str, float]] = {"keep_warm_s": 0.0}
+    keep_warm_s: float = field(default=0.0, init=False)
     search_space = OTHERS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..envs.checks import number
-from .base import Allocator, Shares, register
+from .base import Allocator, Range, Shares, register
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
@@ -28,6 +28,8 @@ class WholePool(Allocator):
     """
 
     equal: float = 0.1
+
+    search_space = (Range("equal", 0.0, 1.0),)
 
     def __post_init__(self) -> None:
         number("whole_pool.equal", self.equal, at_least=0, at_most=1)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..envs.errors import ConfigError
-from . import picture_cmd, trace_cmd
+from . import picture_cmd, trace_cmd, tune_cmd
 
 PROGRAM = "slicegym-eval"
 app = typer.Typer(
@@ -185,38 +185,7 @@ def bench(
     _deliver(content, json_target, bench_report.as_table(content))
 
 
-@app.command(
-    epilog=examples(
-        "slicegym-eval tune --scenario azure --trials 64",
-        "slicegym-eval tune --scenario bursty --out configs/allocators/demand.yaml",
-    ),
-)
-def tune(
-    scenario: Annotated[str, typer.Option(help="Scenario whose training split is tuned on.")],
-    allocator: Annotated[str, typer.Option(help="An allocator with parameters.")] = "demand",
-    trials: Annotated[int, typer.Option(min=1, help="Parameter sets drawn at random.")] = 64,
-    tapes: Annotated[int, typer.Option(min=1, help="Training tapes the last ones play.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws of parameters and tapes.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="YAML file to put the scenario's entry into.")
-    ] = None,
-) -> None:
-    """Tune an allocator's parameters on the training split.
-
-    Half of the candidates are drawn at random from the allocator's own search space, the others
-    around the best of those; after a few tapes the better quarter goes on to four times as many.
-    Without --out the entry is printed.
-    """
-    from . import tune as search
-
-    if out is not None:
-        search.check_out(out)
-    found = search.tune(allocator, scenario, trials=trials, n_tapes=tapes, seed=seed)
-    typer.echo(search.describe(found))
-    if out is None:
-        typer.echo(search.to_yaml({scenario: found.entry()}), nl=False)
-    else:
-        search.save(out, scenario, found)
+app.command(epilog=examples(*tune_cmd.EXAMPLES))(tune_cmd.tune)
 
 
 def split_specs(text: str) -> list[str]:

@@ -53,6 +53,20 @@ def configured(scenario_file: str) -> Any:
     return make
 
 
+@pytest.fixture
+def refuse(cli: Any) -> Any:
+    """Run what must be refused and return the one line that says why."""
+
+    def run(*arguments: Any) -> str:
+        status, out, err = cli(*arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith("slicegym-eval: error: ")
+        assert err.count("\n") == 1
+        return str(err)
+
+    return run
+
+
 def connect_locally(self: socket.socket, address: Any) -> None:
     """Connect as usual on this machine, and nowhere else."""
     if self.family in (socket.AF_INET, socket.AF_INET6) and not is_local(address[0]):

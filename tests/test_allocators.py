@@ -1,16 +1,13 @@
 """Contracts that every registered allocator keeps, and what each one promises on top."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from slicegym.baselines import Allocator, allocator_class, make_allocator, names, register
-from slicegym.baselines.demand import SEARCH_SPACE, DemandParameters, tuned_parameters
 from slicegym.envs.errors import ConfigError, UnknownNameError
 from slicegym.envs.kernel.observe import RAW_COLUMNS
-from slicegym.envs.loading import scenario_names
 from slicegym.envs.observation import Observation
 from slicegym.envs.spec import Agent, Scenario
 
@@ -356,20 +353,3 @@ class TestDemand:
         world = scenario(40)  # footprints of 20 GPUs on a pool of 4
         shares = make_allocator("always_warm").allocate(nothing(world))
         assert shares.sum() == pytest.approx(4.0)
-
-    def test_the_search_space_lies_inside_the_allowed(self):
-        for end in (0, 1):
-            DemandParameters(**{one.name: (one.low, one.high)[end] for one in SEARCH_SPACE})
-
-    def test_the_tuned_parameters_are_read(self):
-        tuned = tuned_parameters()
-        assert {"azure", "bursty", "paper"} <= set(tuned) <= set(scenario_names())
-        assert all(isinstance(parameters, DemandParameters) for parameters in tuned.values())
-
-    def test_given_parameters_go_before_tuned_ones(self):
-        world = replace(scenario(2), name="bursty")
-        observation = with_calls(world, queue=[3, 3], warm=1)
-        first, second = (
-            make_allocator(spec).allocate(observation) for spec in ("demand", "demand:drain_s=0.5")
-        )
-        assert (second > first).all()

@@ -284,13 +284,3 @@ class TestMemory:
 def test_bad_parameters_say_what_is_wrong(spec, message):
     with pytest.raises(ConfigError, match=message):
         make_allocator(spec)
-
-
-TUNED = [name for name in names() if allocator_class(name).search_space]
-
-
-@pytest.mark.parametrize("name", TUNED)
-@pytest.mark.parametrize("end", ["low", "high"])
-def test_search_spaces_lie_inside_the_allowed(name, end):
-    values = {one.name: getattr(one, end) for one in allocator_class(name).search_space}
-    make_allocator(f"{name}:" + ",".join(f"{key}={value}" for key, value in values.items()))

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import signal
 import subprocess
@@ -10,10 +9,9 @@ import sys
 import time
 
 import pytest
-import yaml
 
 from slicegym.envs.errors import ConfigError
-from slicegym.eval import session, tune
+from slicegym.eval import session
 from slicegym.eval.cli import main, split_specs
 from slicegym.eval.suite import load_suite, suite_names
 
@@ -44,20 +42,6 @@ def scenario(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(SCENARIO)
     return path
-
-
-@pytest.fixture
-def refuse(cli):
-    """Run what must be refused and return the one line that says why."""
-
-    def run(*arguments):
-        status, out, err = cli(*arguments)
-        assert (status, out) == (2, "")
-        assert err.startswith("slicegym-eval: error: ")
-        assert err.count("\n") == 1
-        return err
-
-    return run
 
 
 class TestRun:
@@ -273,53 +257,6 @@ class TestOtherCommands:
         status, out, _ = cli(command, "--help")
         assert status == 0
         assert f"slicegym-eval {command}" in out.partition("Examples:")[2]
-
-
-class TestTune:
-    def test_it_finds_parameters_on_training_tapes_and_keeps_other_entries(self, cli, tmp_path):
-        out = tmp_path / "demand.yaml"
-        out.write_text("other: {parameters: {drain_s: 3.0}}\n")
-        arguments = ["--scenario", "paper", "--trials", 4, "--tapes", 1]
-        status, text, _ = cli("tune", *arguments, "--out", out)
-        assert status == 0
-        assert text.startswith("# paper: reward ")
-        content = yaml.safe_load(out.read_text())
-        assert content["other"] == {"parameters": {"drain_s": 3.0}}
-        assert content["paper"]["tuned"]["split"] == "train"
-        assert "tune --allocator demand --scenario paper" in content["paper"]["tuned"]["command"]
-
-    def test_the_result_is_not_worse_than_the_default(self):
-        found = tune.tune("demand", "paper", trials=6, n_tapes=1, seed=0, quiet=True)
-        assert found.reward >= found.default_reward or math.isclose(
-            found.reward, found.default_reward, rel_tol=0.05
-        )
-
-    def test_it_repeats(self):
-        first, second = (
-            tune.tune("demand", "paper", trials=4, n_tapes=1, seed=5, quiet=True) for _ in range(2)
-        )
-        assert first.parameters == second.parameters
-
-    def test_an_allocator_without_parameters_cannot_be_tuned(self, refuse):
-        line = refuse("tune", "--scenario", "paper", "--allocator", "static")
-        assert "must have a search_space to be tuned" in line
-
-    def test_an_unreadable_file_is_refused_before_the_search(self, refuse, tmp_path):
-        (tmp_path / "x.yaml").write_text("- a list\n")
-        line = refuse("tune", "--scenario", "paper", "--out", tmp_path / "x.yaml")
-        assert "must hold a mapping" in line
-
-    @pytest.mark.parametrize(
-        ("n", "tapes", "expected"),
-        [
-            (1, 64, [(1, 64)]),
-            (32, 1, [(32, 1)]),
-            (32, 16, [(32, 4), (8, 16)]),
-            (64, 64, [(64, 4), (16, 16), (4, 64)]),
-        ],
-    )
-    def test_rounds_end_with_all_tapes(self, n, tapes, expected):
-        assert tune.rounds(n, tapes) == expected
 
 
 class TestSuites:

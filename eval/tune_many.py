@@ -1,0 +1,147 @@
+"""Tuning many allocators for many scenarios: a task each, in several processes, none lost.
+
+Workers hand what they found to their parent, which alone writes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..baselines import allocator_class, names
+from ..envs.errors import ConfigError
+from ..envs.loading import load_scenario, read_yaml, scenario_names
+from .output import check_target, write_atomically
+from .tune import Found, Refused, Task, tunable, tune
+
+ALL = "all"
+HEADER = """\
+# Parameters of `{name}` by scenario, tuned on training splits alone; what each means
+# stands in its docstring. Written by the commands given; run one again to renew its entry.
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        task: The task.
+        found: What it found; None where it was skipped or has failed.
+        skipped: Why the allocator refuses the scenario, if it does.
+        failed: What went wrong, if something did.
+    """
+
+    task: Task
+    found: Found | None = None
+    skipped: str = ""
+    failed: str = ""
+
+
+def allocators_named(text: str) -> list[str]:
+    """Return the tunable allocators of `a,b` or of `all`.
+
+    Raises:
+        ConfigError: An unknown name, or an allocator without parameters.
+    """
+    if text == ALL:
+        return [name for name in names() if allocator_class(name).search_space]
+    return [tunable(name).name for name in _pieces("--allocator", text)]
+
+
+def scenarios_named(text: str) -> list[str]:
+    """Return the scenarios of `a,b` or of `all`, those that take longest first.
+
+    Raises:
+        ConfigError: One that cannot be loaded.
+    """
+    pieces = list(scenario_names()) if text == ALL else _pieces("--scenario", text)
+    loaded = {name: load_scenario(name) for name in pieces}
+    return sorted(pieces, key=lambda name: -loaded[name].n_agents * loaded[name].n_intervals)
+
+
+def _pieces(option: str, text: str) -> list[str]:
+    pieces = [piece.strip() for piece in text.split(",")]
+    if not all(pieces) or len(set(pieces)) < len(pieces):
+        raise ConfigError(f"{option} must be different names separated by commas, got {text!r}")
+    return pieces
+
+
+def outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    """Yield what becomes of each task, in the order in which they end.
+
+    Args:
+        tasks: Those expected to take longest first.
+        jobs: Number of processes; 1 for this one.
+    """
+    if jobs == 1:
+        yield from map(attempt, tasks)
+        return
+    # Forking a process in which threads run, a progress bar's say, may never end.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _leave_interrupts_to_the_parent) as pool:
+        try:
+            waiting = {pool.submit(attempt, task): task for task in tasks}
+            for future in as_completed(waiting):
+                error = future.exception()  # a process that was killed, for want of memory say
+                yield Outcome(waiting[future], failed=str(error)) if error else future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def attempt(task: Task) -> Outcome:
+    """Tune, and make an outcome of every error."""
+    try:
+        return Outcome(task, tune(task, quiet=True))
+    except Refused as refusal:
+        return Outcome(task, skipped=str(refusal))
+    except Exception as error:
+        return Outcome(task, failed=f"{type(error).__name__}: {error}")
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def files(out: Path, allocators: Iterable[str]) -> dict[str, Path]:
+    """Return the file of each allocator: `out` itself, or NAME.yaml in the folder `out`.
+
+    Raises:
+        ConfigError: One file for several allocators, or one that cannot be read or written.
+    """
+    chosen = tuple(allocators)
+    if out.is_dir():
+        paths = {name: out / f"{name}.yaml" for name in chosen}
+    elif len(chosen) > 1:
+        raise ConfigError(f"--out must be a folder for several allocators, got {str(out)!r}")
+    else:
+        paths = dict.fromkeys(chosen, out)
+    for path in paths.values():
+        check_target(path)
+        if path.exists():
+            read_yaml(path)
+    return paths
+
+
+def save(path: Path, found: Found) -> None:
+    """Put the scenario's entry into a file, leaving those of others."""
+    entries = dict(read_yaml(path)) if path.exists() else {}
+    entries[found.scenario] = found.entry()
+    text = HEADER.format(name=found.task.allocator) + to_yaml(dict(sorted(entries.items())))
+    write_atomically(path, text)
+
+
+def to_yaml(entries: Mapping[str, Any]) -> str:
+    """Return entries as YAML, in the order given."""
+    text: str = yaml.safe_dump(dict(entries), sort_keys=False, allow_unicode=True, width=100)
+    return text
