@@ -76,8 +76,8 @@ class Allocator(ABC):
         """
         types = field_types(cls)
         given = parse_fields(cls.name, text, {**types, "tuned": bool} if types else {})
-        is_tuned = given.pop("tuned", True)
-        return Tuned(cls, given) if is_tuned and tuned_values(cls) else cls(**given)
+        tuned = tuned_values(cls) if given.pop("tuned", True) else {}
+        return Tuned(cls, given, tuned) if tuned else cls(**given)
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
@@ -89,15 +89,21 @@ class Tuned(Allocator):
     """An allocator with what was tuned for the scenario that it plays, built anew at each `reset`.
 
     Args:
-        kind: Class of the allocator, with a file in `configs/allocators`.
+        kind: Class of the allocator.
         given: Fields that go before the tuned ones; what neither has is at its default.
+        tuned: Tuned fields by the name of their scenario.
 
     Raises:
         ConfigError: A given value that its field may not have.
     """
 
-    def __init__(self, kind: type[Any], given: Mapping[str, object]) -> None:
-        self._kind, self._given = kind, dict(given)
+    def __init__(
+        self,
+        kind: type[Any],
+        given: Mapping[str, object],
+        tuned: Mapping[str, Mapping[str, object]],
+    ) -> None:
+        self._kind, self._given, self._tuned = kind, given, tuned
         self._inner: Allocator = kind(**given)
         self._scenario: Scenario | None = None
 
@@ -107,10 +113,19 @@ class Tuned(Allocator):
         Raises:
             ConfigError: It refuses the scenario, or a given value together with the tuned ones.
         """
-        values = tuned_values(self._kind).get(scenario.name, {})
-        self._inner = self._kind(**{**values, **self._given})
+        self._inner = self._for(scenario.name)
         self._inner.reset(scenario)
         self._scenario = scenario
+
+    def _for(self, scenario: str) -> Allocator:
+        values = self._tuned.get(scenario, {})
+        try:
+            built: Allocator = self._kind(**{**values, **self._given})
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}, beside what was tuned for {scenario}; give more, or tuned=false"
+            ) from None
+        return built
 
     def allocate(self, observation: Observation) -> Shares:
         """Return its shares."""

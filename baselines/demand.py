@@ -17,7 +17,7 @@ has been idle for at most `keep_warm_s`. Otherwise it gets zero and its keep-ali
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from ..envs import checks
 from ..envs.errors import ConfigError
 from ..envs.kernel.compile import compiled
 from ..envs.kernel.observe import RAW_COLUMNS
-from .base import Allocator, Range, Shares, register
+from .base import Allocator, Choice, Range, Shares, register
 from .compiled import duration
 from .parameters import check_truth
 
@@ -99,7 +99,7 @@ class Demand(Allocator):
     wake: float = 1.0
     guarantee: bool = False
 
-    search_space = (
+    search_space: ClassVar[tuple[Range | Choice, ...]] = (
         Range("headroom", 0.0, 2.0),
         Range("short", 0.0, 1.0),
         Range("drain_s", 0.5, 50.0, log=True),

@@ -40,9 +40,9 @@ def picture(
 ) -> None:
     """Draw an episode: shares, queues, longest waits and lifecycles over time.
 
-    An allocator plays one episode of the scenario's suite. `demand` has the parameters that were
-    tuned for the scenario on its training split, where there are any. A file that is there
-    already is written anew.
+    An allocator plays one episode of the scenario's suite, with the parameters that were tuned for
+    it on the scenario's training split, where there are any. A file that is there already is
+    written anew.
     """
     from ..envs.render import plot_run
     from .output import check_target, write_atomically

@@ -143,7 +143,9 @@ class TestFiles:
         ship("azure: {parameters: {share: 1.5}}")
         allocator = Each.from_text("limit=1")
         allocator.reset(BURSTY)
-        with pytest.raises(ConfigError, match=r"each.share must be at most limit, got 1.5"):
+        with pytest.raises(
+            ConfigError, match=r"1\.5, beside what was tuned for azure; give"
+        ):
             allocator.reset(AZURE)
 
     def test_a_bad_given_value_is_refused_at_once(self, ship):
