@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..envs.errors import ConfigError, did_you_mean
 
@@ -30,6 +30,10 @@ class Range(NamedTuple):
         """Values that the allocator has to take for the range to make sense."""
         return (self.low, self.high)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the value can be drawn."""
+        return bool(self.low <= value <= self.high)
+
 
 class Choice(NamedTuple):
     """Words or truth values that tuning chooses one of."""
@@ -41,6 +45,10 @@ class Choice(NamedTuple):
     def ends(self) -> tuple[str | bool, ...]:
         """Values that the allocator has to take for the choice to make sense."""
         return self.options
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value can be drawn."""
+        return value in self.options
 
 
 def field_types(cls: type) -> dict[str, type]:

@@ -57,7 +57,9 @@ def tune(
     from . import tune_many
     from .tune import Task
     from .tune import tune as search
+    from .tune_search import optuna
 
+    optuna()  # if it is missing, say so once
     tasks = [
         Task(one, of, trials, tapes, seed, budget)
         for of in tune_many.scenarios_named(scenario)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def _pieces(option: str, text: str) -> list[str]:
     return pieces
 
 
-def outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def outcomes(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
     """Yield what becomes of each task, in the order in which they end.
 
     Args:
@@ -84,19 +85,36 @@ def outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from map(attempt, tasks)
         return
+    try:
+        yield from _in_processes(iter(tasks), [_process() for _ in range(jobs)])
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+
+
+def _in_processes(tasks: Iterator[Task], idle: list[ProcessPoolExecutor]) -> Iterator[Outcome]:
+    """Hand each task to a process of its own pool: one that is killed takes no other task along."""
+    running: dict[Future[Outcome], tuple[Task, ProcessPoolExecutor]] = {}
+    while True:
+        for task in islice(tasks, len(idle)):
+            process = idle.pop()
+            running[process.submit(attempt, task)] = task, process
+        if not running:
+            break
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            task, process = running.pop(future)
+            error = future.exception()
+            idle.append(_process() if error else process)
+            yield Outcome(task, failed=f"its process ended: {error}") if error else future.result()
+    for process in idle:
+        process.shutdown()
+
+
+def _process() -> ProcessPoolExecutor:
     # Forking a process in which threads run, a progress bar's say, may never end.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _leave_interrupts_to_the_parent) as pool:
-        try:
-            waiting = {pool.submit(attempt, task): task for task in tasks}
-            for future in as_completed(waiting):
-                error = future.exception()  # a process that was killed, for want of memory say
-                yield Outcome(waiting[future], failed=str(error)) if error else future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
+    return ProcessPoolExecutor(1, context, _leave_interrupts_to_the_parent)
 
 
 def attempt(task: Task) -> Outcome:

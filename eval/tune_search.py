@@ -78,7 +78,8 @@ def search(
         ),
     )
     defaults = field_defaults(kind)
-    study.enqueue_trial({one.name: defaults[one.name] for one in kind.search_space})
+    inside = [one.name for one in kind.search_space if one.holds(defaults[one.name])]
+    study.enqueue_trial({name: defaults[name] for name in inside})
     for _ in range(trials):
         trial = study.ask()
         parameters = draw(kind, trial)
