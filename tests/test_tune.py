@@ -113,6 +113,34 @@ class TestSearch:
         search = tune_search.search(Landscape, scores, 50, 1, lambda: None)
         assert list(search) == [({}, scores.mean({}))]  # the defaults had been played already
 
+    def test_a_default_outside_the_space_is_drawn_instead(self, played):
+        @dataclass
+        class Outside(Landscape):
+            size: float = math.inf
+
+        scores = tune_search.Scores(Outside, None, [0.0])
+        ((parameters, _),) = tune_search.search(Outside, scores, 1, 0, lambda: None)
+        assert list(parameters) == ["size"]
+        assert 0.01 <= parameters["size"] <= 10.0
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("budget_s", "n_tapes"), [(None, 16), (999.0, 16), (64.0, 4), (5.0, 1)]
+    )
+    def test_as_many_tapes_as_sixteen_candidates_can_play(
+        self, played, monkeypatch, budget_s, n_tapes
+    ):
+        def take_a_second(*_):
+            clock[0] += 1.0
+
+        clock = [100.0]
+        monkeypatch.setattr(tuning, "play", take_a_second)
+        monkeypatch.setattr(tuning.time, "monotonic", lambda: clock[0])
+        scores = tune_search.Scores(Landscape, None, [0.0] * 16)
+        assert tuning._begin(scores, budget_s) == 100.0
+        assert len(scores.tapes) == n_tapes
+
 
 class TestSimplified:
     def test_what_makes_no_difference_is_dropped(self, played):
@@ -245,6 +273,16 @@ class TestCommand:
             assert cli("tune", *arguments, "--jobs", jobs, "--out", folder)[0] == 0
             found.append({path.name: path.read_text() for path in folder.iterdir()})
         assert found[0] == found[1]
+
+    @pytest.mark.slow
+    def test_a_process_that_is_killed_takes_no_other_task_along(self, monkeypatch):
+        monkeypatch.setattr(tune_many, "attempt", eval)  # tasks are what a process evaluates
+        killed = "__import__('os')._exit(1)"
+        found = list(tune_many.outcomes(["'a'", killed, "'b'", killed, "'c'"], jobs=2))
+        assert {one for one in found if isinstance(one, str)} == {"a", "b", "c"}
+        failed = [one for one in found if not isinstance(one, str)]
+        assert [one.task for one in failed] == [killed] * 2
+        assert all("its process ended" in one.failed for one in failed)
 
     def test_one_that_refuses_is_skipped_and_one_that_fails_is_named(
         self, cli, tmp_path, monkeypatch
