@@ -14,7 +14,6 @@ import shlex
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +106,7 @@ class Found:
             "default_reward": round(self.default_reward, 4),
             "trials": self.trials,
             "tapes": self.tapes,
-            "optuna": metadata.version("optuna"),
+            "optuna": optuna().__version__,
         }
         if self.out_of_time:
             manifest["out_of_time"] = True
