@@ -39,6 +39,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -52,7 +53,7 @@ from .program.build import build, choose
 from .program.service import Detail
 from .program.solve import SolverError, solve, solve_whole
 
-__all__ = ["Bound", "SolverError", "clairvoyant_bound"]
+__all__ = ["Bound", "SolverError", "clairvoyant_bound", "known_bound"]
 
 MAX_EXACT = 2_000  # whole-numbered columns, agents times intervals times three
 
@@ -110,15 +111,28 @@ def clairvoyant_bound(
     _check(scenario, tape, exact)
     checks.number("time_limit_s", time_limit_s, above=0)
     chosen = detail or (Detail() if exact else choose(scenario, tape))
-    file = cache_file(tape.digest, scenario_digest(scenario), repr((chosen, exact)))
-    names = tuple(field.name for field in dataclasses.fields(Bound))
-    known = recall(file, names) if use_cache else None
+    file = _file(scenario, tape, exact, chosen)
+    known = _recall(file) if use_cache else None
     if known is not None:
-        return Bound(**known)
+        return known
     bound = _compute(scenario, tape, exact, chosen, time_limit_s)
     if use_cache:
         keep(file, dataclasses.asdict(bound))
     return bound
+
+
+def known_bound(scenario: Scenario, tape: Tape) -> Bound | None:
+    """Return what `clairvoyant_bound` would by default, if it was computed and kept before."""
+    return _recall(_file(scenario, tape, exact=False, detail=choose(scenario, tape)))
+
+
+def _file(scenario: Scenario, tape: Tape, exact: bool, detail: Detail) -> Path:
+    return cache_file(tape.digest, scenario_digest(scenario), repr((detail, exact)))
+
+
+def _recall(file: Path) -> Bound | None:
+    values = recall(file, tuple(field.name for field in dataclasses.fields(Bound)))
+    return None if values is None else Bound(**values)
 
 
 def _compute(

@@ -27,6 +27,10 @@ def examples(*lines: str) -> str:
     return "\n  ".join(("\b\nExamples:", *lines))
 
 
+JobsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes at the same time; by default one a core, at most 8."),
+]
 JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write JSON to a file, or to stdout with -."),
@@ -59,17 +63,32 @@ def run(
         typer.Option(help="New folder for manifest.json, rows.csv and summary.json."),
     ] = None,
     json_target: JsonOption = None,
+    no_bound: Annotated[
+        bool, typer.Option("--no-bound", help="Leave out the clairvoyant bound and the scores.")
+    ] = False,
+    jobs: JobsOption = None,
 ) -> None:
     """Play allocators over the tapes of a suite, and compare.
 
     Every allocator is scored by the scenario's one reward, with its three terms beside it. The
     interval is Student's, at 95 %, of the paired difference to static over the suite's
     independent blocks.
+
+    The clairvoyant bound is what nobody could earn more than on these tapes, even knowing all of
+    them beforehand; the score is 0 at static and 1 at the bound. A bound takes some seconds a tape
+    the first time, and is then kept in the cache folder.
     """
     from . import report, session
 
     result = session.evaluate(
-        suite, split_specs(allocators), episodes, out, quiet=json_target == "-", target=json_target
+        suite,
+        split_specs(allocators),
+        episodes,
+        out,
+        bound=not no_bound,
+        jobs=_jobs(jobs),
+        quiet=json_target == "-",
+        target=json_target,
     )
     show = report.suite_report(suite, result["summary"])
     _deliver(result, json_target, show)
@@ -88,15 +107,17 @@ def bound(
         int | None, typer.Option(min=1, help="Play only the suite's first episodes.")
     ] = None,
     json_target: JsonOption = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Bound what any allocator could earn, and score allocators between static and it.
 
     The bound is a linear program over each whole tape, kept in the cache folder once computed.
+    `run` has it too, in its first table; here are its terms and how it was found.
     """
     from . import bound_cmd
 
     _check_json(json_target)
-    content = bound_cmd.compare(suite, split_specs(allocators), episodes)
+    content = bound_cmd.compare(suite, split_specs(allocators), episodes, _jobs(jobs))
     _deliver(content, json_target, bound_cmd.as_table(content))
 
 
@@ -200,6 +221,12 @@ def split_specs(text: str) -> list[str]:
     if not all(specs):
         raise ConfigError(f"--allocators must be names separated by commas, got {text!r}")
     return specs
+
+
+def _jobs(asked: int | None) -> int:
+    from .workers import default_jobs
+
+    return asked or default_jobs()
 
 
 def _check_json(target: str | None) -> None:

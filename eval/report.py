@@ -24,6 +24,8 @@ REWARD: Columns = (
     ("cost", "cost_term", 3),
     ("idle", "idle_term", 3),
 )
+SCORE = ("score", "score", 2)
+BOUND = "clairvoyant bound"
 SERVICE: Columns = (
     ("Little", "little_latency_s", 1),
     ("mean", "latency_mean_s", 1),
@@ -55,20 +57,45 @@ def console(*, stderr: bool = False) -> Console:
 def suite_report(name: str, summary: Mapping[str, Any]) -> RenderableType:
     """Return the tables of one evaluation."""
     weights = summary["weights"]
-    blocks = _count(summary["blocks"], "independent block")
     head = (
-        f"[bold]{name}[/bold]: {_count(summary['episodes'], 'episode')} in {blocks}; "
+        f"[bold]{name}[/bold]: {played(summary)}; "
         f"reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
         f"{weights['idle']:g}·idle), mean per interval"
     )
     allocators = summary["allocators"]
     parts: list[RenderableType] = [
         Text.from_markup(head),
-        _table("", allocators, REWARD, versus=True),
+        reward_table(summary),
         _table("Tasks: latency [s], and how many were left", allocators, SERVICE),
         _table("Pool, per episode", allocators, MONEY),
     ]
     return Group(*parts, *(Text(note, style="dim") for note in _notes(summary)))
+
+
+def played(summary: Mapping[str, Any]) -> str:
+    """Return how much was played, in words."""
+    blocks = _count(summary["blocks"], "independent block")
+    return f"{_count(summary['episodes'], 'episode')} in {blocks}"
+
+
+def reward_table(summary: Mapping[str, Any], more: Columns = (), title: str = "") -> Table:
+    """Return rewards with their terms, scores, and differences to static; the bound comes last.
+
+    The score has its interval unless there are `more` columns: the table is narrow.
+    """
+    bound = summary["bound"]
+    table = _grid_of(title, (*REWARD, *((SCORE,) if bound else ()), *more), padding=(0, 0))
+    table.add_column(Text("vs static [95 %]"), justify="right", no_wrap=True)
+    best = max((entry["reward"] for entry in summary["allocators"].values()), default=math.nan)
+    rows = {_label(spec): entry for spec, entry in summary["allocators"].items()}
+    for name, entry in rows.items():
+        score = [number(entry["score"], 2) if more else _score(entry)] if bound else []
+        cells = [*_cells(entry, REWARD), *score, *_cells(entry, more), _versus(entry)]
+        table.add_row(*map(Text, (name, *cells)), style="bold" if entry["reward"] == best else "")
+    if bound:
+        cells = [*_cells(bound, (*REWARD, SCORE, *more)), _versus(bound)]
+        table.add_row(*map(Text, (BOUND, *cells)), style="dim")
+    return table
 
 
 def _count(n: int, what: str) -> str:
@@ -77,30 +104,49 @@ def _count(n: int, what: str) -> str:
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     notes = [summary["note"]] if summary["note"] else []
-    for entry in summary["allocators"].values():
+    allocators = summary["allocators"].values()
+    for entry in allocators:
         note = (entry["vs_static"] or {}).get("note", "")
         if note and note not in notes:
             notes.append(note)
+    if any((entry["vs_static"] or {}).get("low") is not None for entry in allocators):
+        notes.append("±: half the width of the 95 % interval.")
+    if summary["bound"]:
+        notes.append(bound_note(summary["bound"]))
     notes.append("Little: mean time in the system, unfinished and rejected tasks included.")
     return notes
 
 
-def _table(
-    title: str, allocators: Mapping[str, Any], columns: Columns, versus: bool = False
-) -> Table:
+def bound_note(bound: Mapping[str, Any]) -> str:
+    """Return what a reader must know about the bound and the score."""
+    score = "0 is static, 1 the bound" if bound["score"] else "undefined: static attains the bound"
+    return (
+        f"Clairvoyant bound ({', '.join(bound['relaxation'])}): no allocator. None can have a "
+        "higher reward, and it need not be reachable; its terms alone bound nothing. "
+        f"Score: {score}."
+    )
+
+
+def _table(title: str, allocators: Mapping[str, Any], columns: Columns) -> Table:
+    table = _grid_of(title, columns)
+    best = max((entry["reward"] for entry in allocators.values()), default=math.nan)
+    for name, entry in allocators.items():
+        style = "bold" if entry["reward"] == best else ""
+        table.add_row(*map(Text, (_label(name), *_cells(entry, columns))), style=style)
+    return table
+
+
+def _grid_of(title: str, columns: Columns, padding: tuple[int, int] = (0, 1)) -> Table:
     table = grid(title)
+    table.padding = (0, padding[1], 0, padding[0])
     table.add_column("allocator", overflow="fold", max_width=22)
     for header, _, _ in columns:
         table.add_column(header, justify="right", no_wrap=True)
-    if versus:
-        table.add_column(Text("vs static [95 %]"), justify="right", no_wrap=True)
-    best = max((entry["reward"] for entry in allocators.values()), default=math.nan)
-    for name, entry in allocators.items():
-        cells = [number(entry.get(key), digits) for _, key, digits in columns]
-        cells += [_interval(entry["vs_static"])] if versus else []
-        style = "bold" if entry["reward"] == best else ""
-        table.add_row(*map(Text, (_label(name), *cells)), style=style)
     return table
+
+
+def _cells(entry: Mapping[str, Any], columns: Columns) -> list[str]:
+    return [number(entry.get(key), digits) for _, key, digits in columns]
 
 
 def _label(spec: str) -> str:
@@ -109,13 +155,21 @@ def _label(spec: str) -> str:
     return f"{name}:{Path(text).name}" if "/" in text else spec
 
 
-def _interval(difference: Mapping[str, Any] | None) -> str:
+def _versus(entry: Mapping[str, Any]) -> str:
+    difference = entry["vs_static"]
     if difference is None:
         return "–"
-    mean = f"{difference['mean']:+.3f}"
-    if difference["low"] is None:
-        return mean
-    return f"{mean} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
+    return f"{difference['mean']:+.3f}{_half(difference['low'], difference['high'], 3)}"
+
+
+def _score(entry: Mapping[str, Any]) -> str:
+    return f"{number(entry['score'], 2)}{_half(entry['score_low'], entry['score_high'], 2)}"
+
+
+def _half(low: float | None, high: float | None, digits: int) -> str:
+    """Return half the width of an interval; static's score of 0 and unknown ones have none."""
+    is_known = low is not None and high is not None and low < high
+    return f" ± {(high - low) / 2:.{digits}f}" if is_known else ""
 
 
 def number(value: float | None, digits: int) -> str:

@@ -9,9 +9,13 @@ from ..baselines import Allocator, make_allocator
 from ..envs import metrics
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
+from .bounds import as_row, bounded_tapes
 from .suite import Suite
+from .summary import REFERENCE
+from .workers import Workers
 
 if TYPE_CHECKING:
+    from ..baselines import Bound
     from ..envs.run import Run
     from ..envs.spec import Scenario
     from ..envs.tape import Tape
@@ -26,26 +30,60 @@ def play(scenario: Scenario, tape: Tape, allocator: Allocator) -> Run:
 
 
 def play_suite(
-    suite: Suite, specs: Sequence[str], done: Callable[[], None] = lambda: None
+    suite: Suite,
+    specs: Sequence[str],
+    done: Callable[[], None] = lambda: None,
+    bounds: Workers | None = None,
 ) -> Iterator[Row]:
     """Yield one row for each episode and allocator, all allocators on the same tape in turn.
+
+    With `bounds`, each row has beside its own reward the bound on its tape (`bound`) and what
+    static shares reach there (`static`), which are played for it if need be: what a score needs.
 
     Args:
         suite: What to play.
         specs: Allocators as `make_allocator` takes them; a row's `allocator` is the spec.
-        done: Called after each row.
+        done: Called `steps(specs, bounds)` times an episode.
+        bounds: What computes clairvoyant bounds; None leaves them out.
 
     Raises:
         ConfigError: Bad or repeated specs; nothing has been played then.
+        SolverError: There is no bound for a tape.
     """
-    allocators = make_allocators(specs)
+    allocators = make_allocators(_played(specs, bounds))
     for allocator in allocators.values():
         allocator.reset(suite.scenario)  # refusals come before the first row
-    for episode in suite.episodes:
-        tape = suite.scenario.tape(episode)
+    for episode, tape, bound in _tapes(suite, bounds, done):
+        rows: dict[str, Row] = {}
         for spec, allocator in allocators.items():
-            yield make_row(spec, suite, episode, play(suite.scenario, tape, allocator))
+            rows[spec] = make_row(spec, suite, episode, play(suite.scenario, tape, allocator))
             done()
+        beside = {} if bound is None else _yardsticks(rows[REFERENCE], bound)
+        yield from (rows[spec] | beside for spec in specs)
+
+
+def steps(specs: Sequence[str], bounds: Workers | None) -> int:
+    """Return how many steps of progress `play_suite` makes in an episode."""
+    return len(_played(specs, bounds)) + (bounds is not None)
+
+
+def _played(specs: Sequence[str], bounds: Workers | None) -> Sequence[str]:
+    is_enough = bounds is None or REFERENCE in specs or not specs
+    return specs if is_enough else [*specs, REFERENCE]
+
+
+def _tapes(
+    suite: Suite, bounds: Workers | None, done: Callable[[], None]
+) -> Iterator[tuple[Episode, Tape, Bound | None]]:
+    if bounds is not None:
+        yield from bounded_tapes(suite, bounds, done)
+        return
+    for episode in suite.episodes:
+        yield episode, suite.scenario.tape(episode), None
+
+
+def _yardsticks(static: Row, bound: Bound) -> Row:
+    return {"static": {"reward": static["reward"]}, "bound": as_row(bound)}
 
 
 def make_allocators(specs: Sequence[str]) -> dict[str, Allocator]:

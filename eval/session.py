@@ -22,9 +22,10 @@ from ..envs.traces import load_spec
 from ..envs.traces.files import obtain
 from .output import RunFolder, check_target, plain
 from .report import console
-from .rollout import Row, make_allocators, play_suite
+from .rollout import Row, make_allocators, play_suite, steps
 from .suite import Suite, load_suite
 from .summary import summarise
+from .workers import Workers
 
 VERSIONS_OF = ("slicegym", "numpy", "numba", "gymnasium", "scipy")
 
@@ -35,6 +36,8 @@ def evaluate(
     n_episodes: int | None = None,
     out: Path | None = None,
     *,
+    bound: bool = True,
+    jobs: int = 1,
     quiet: bool = False,
     target: str | None = None,
 ) -> dict[str, Any]:
@@ -45,22 +48,28 @@ def evaluate(
         specs: Allocators as `make_allocator` takes them.
         n_episodes: Play only the first ones; `None` for all.
         out: New folder to write into; nothing is created if the request itself is refused.
+        bound: Compute the clairvoyant bound of each tape too, and score the allocators.
+        jobs: Processes that compute bounds at the same time.
         quiet: Show no progress.
         target: File that will receive JSON later, checked now.
 
     Raises:
         ConfigError: Anything that cannot be played or written as asked.
         TraceError: The suite's trace is missing or damaged.
+        SolverError: A bound that was not found.
     """
     if target not in (None, "-"):
         check_target(Path(str(target)))
     suite = load_suite(suite_name).first(n_episodes)
     for allocator in make_allocators(specs).values():
         allocator.reset(suite.scenario)
-    folder = RunFolder(out, manifest(suite, specs)) if out is not None else nullcontext()
+    workers = Workers(jobs)
+    bounds = workers if bound else None
+    folder = RunFolder(out, manifest(suite, specs, bound)) if out is not None else nullcontext()
     rows: list[Row] = []
-    with folder, progress(f"{suite.name}", len(suite.episodes) * len(specs), quiet) as advance:
-        for row in play_suite(suite, specs, advance):
+    total = len(suite.episodes) * steps(specs, bounds)
+    with folder, workers, progress(suite.name, total, quiet) as advance:
+        for row in play_suite(suite, specs, advance, bounds):
             rows.append(row)
             if isinstance(folder, RunFolder):
                 folder.add(row)
@@ -86,7 +95,7 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[]
         yield lambda: bar.advance(task)
 
 
-def manifest(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
+def manifest(suite: Suite, specs: Sequence[str], bound: bool) -> dict[str, Any]:
     """Return what a reader needs to repeat the run."""
     scenario = describe(suite.scenario)
     text = json.dumps(scenario, sort_keys=True)
@@ -94,6 +103,7 @@ def manifest(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
         "command": sys.argv,
         "suite": suite.name,
         "allocators": list(specs),
+        "bound": bound,
         "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
         "scenario": scenario,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),

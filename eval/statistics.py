@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 # Below this many blocks Student's quantile is large and normality is faith.
 ENOUGH_BLOCKS = 8
+# Below this there is no room between static and the bound, and no score (docs/model.md).
+LEAST_ROOM = 1e-9
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,30 @@ def paired_difference(
     """
     differences = [a - b for a, b in zip(values, reference, strict=True)]
     return t_interval(block_means(differences, blocks))
+
+
+def score_interval(
+    gains: Sequence[float], rooms: Sequence[float], blocks: Sequence[str]
+) -> Interval | None:
+    """Return the score, mean gain over mean room, with its interval; None where it is undefined.
+
+    A ratio of means. Its interval is that of the ratio estimator (Cochran, Sampling Techniques,
+    3rd ed. 1977, ch. 6), by the delta method: near the ratio R = ḡ/r̄ it varies as the mean of
+    R + (g − R·r)/r̄ over the blocks, of which Student's interval is taken. Blocks with much room
+    thereby count for more, and what the room itself varies is accounted for. Like every interval
+    by linearisation it is somewhat narrow where blocks are few and their rooms differ widely.
+
+    Args:
+        gains: Reward above static's, by tape.
+        rooms: The bound above static's reward, by tape.
+        blocks: Block of each tape.
+
+    Raises:
+        ValueError: Lengths differ, or there is nothing to score.
+    """
+    gain, room = block_means(gains, blocks), block_means(rooms, blocks)
+    mean_room = t_interval(room).mean
+    if mean_room < LEAST_ROOM:
+        return None
+    ratio = float(np.mean(gain)) / mean_room
+    return t_interval(ratio + (gain - ratio * room) / mean_room)

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from .output import numeric_keys
-from .statistics import block_means, paired_difference
+from .statistics import LEAST_ROOM, block_means, paired_difference, score_interval, t_interval
 
 Rows = Sequence[Mapping[str, Any]]
 
 REFERENCE = "static"
+BOUND_MEANS = ("reward", "latency_term", "cost_term", "idle_term", "solve_s")
 
 
 def summarise(rows: Rows) -> dict[str, Any]:
-    """Return means over blocks and paired differences to static, by allocator.
+    """Return means over blocks, paired differences to static and scores, by allocator.
+
+    `bound` has the same means of the clairvoyant bound, which is no allocator; where the rows
+    know of none it is None, and so are the scores.
 
     Raises:
         ValueError: There are no rows.
@@ -32,9 +36,10 @@ def summarise(rows: Rows) -> dict[str, Any]:
         "episodes": len(next(iter(by_allocator.values()))),
         "blocks": len({row["block"] for row in rows}),
         "allocators": {
-            name: {**_means(own), "vs_static": _against(own, reference)}
+            name: {**_means(own), **_score(own), "vs_static": _against(own, reference)}
             for name, own in by_allocator.items()
         },
+        "bound": _bound(next(iter(by_allocator.values()))),
         "note": "" if reference else "no difference to static: it was not among the allocators",
     }
 
@@ -56,6 +61,47 @@ def _mean_over_blocks(rows: Rows, key: str) -> float:
     if not known:
         return float("nan")
     return float(np.mean(block_means([r[key] for r in known], [r["block"] for r in known])))
+
+
+def _score(rows: Rows) -> dict[str, float | None]:
+    if not _are_bounded(rows):
+        return {"score": None, "score_low": None, "score_high": None}
+    gains = [row["reward"] - row["static"]["reward"] for row in rows]
+    found = score_interval(gains, _rooms(rows), _blocks(rows))
+    return {
+        "score": found and found.mean,
+        "score_low": found and found.low,
+        "score_high": found and found.high,
+    }
+
+
+def _bound(rows: Rows) -> dict[str, Any] | None:
+    if not _are_bounded(rows):
+        return None
+    blocks = _blocks(rows)
+    room = t_interval(block_means(_rooms(rows), blocks))
+    means = {
+        key: float(np.mean(block_means([row["bound"][key] for row in rows], blocks)))
+        for key in BOUND_MEANS
+    }
+    return {
+        **means,
+        "relaxation": sorted({row["bound"]["relaxation"] for row in rows}),
+        "score": 1.0 if room.mean >= LEAST_ROOM else None,
+        "vs_static": asdict(room),
+    }
+
+
+def _are_bounded(rows: Rows) -> bool:
+    return all("bound" in row for row in rows)
+
+
+def _rooms(rows: Rows) -> list[float]:
+    return [row["bound"]["reward"] - row["static"]["reward"] for row in rows]
+
+
+def _blocks(rows: Rows) -> list[str]:
+    return [row["block"] for row in rows]
 
 
 def _against(rows: Rows, reference: Rows | None) -> dict[str, Any] | None:
