@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..baselines import clairvoyant_bound
@@ -64,6 +66,24 @@ def find_bounds(
     found = workers.map(_compute, tasks) if large else (_compute(*task) for task in tasks)
     for bound in known:
         yield next(found) if bound is None else bound
+
+
+@contextmanager
+def bounds_beside(suite: Suite) -> Iterator[None]:
+    """Compute a suite's bounds in one other process while the caller does something else.
+
+    The end waits for them. They go into the cache folder alone, where the suite's evaluation finds
+    them; one that failed is tried again there, and its error raised.
+    """
+    with Workers() as workers:
+        kept = workers.start(_keep_bounds, suite)
+        yield
+        wait([kept])
+
+
+def _keep_bounds(suite: Suite) -> None:
+    for episode in suite.episodes:
+        clairvoyant_bound(suite.scenario, suite.scenario.tape(episode))
 
 
 def as_row(bound: Bound) -> dict[str, Any]:

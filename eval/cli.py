@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..envs.errors import ConfigError
-from . import picture_cmd, trace_cmd, tune_cmd
+from . import bound_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
+from .options import (
+    JobsOption,
+    JsonOption,
+    NoBoundOption,
+    check_json,
+    deliver,
+    jobs_or_default,
+    split_specs,
+)
 
 PROGRAM = "slicegym-eval"
 app = typer.Typer(
@@ -25,16 +33,6 @@ app = typer.Typer(
 def examples(*lines: str) -> str:
     """Return the end of a command's help; the mark in front keeps its lines as they are."""
     return "\n  ".join(("\b\nExamples:", *lines))
-
-
-JobsOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Processes at the same time; by default one a core, at most 8."),
-]
-JsonOption = Annotated[
-    str | None,
-    typer.Option("--json", metavar="FILE|-", help="Write JSON to a file, or to stdout with -."),
-]
 
 
 @app.command(
@@ -63,9 +61,7 @@ def run(
         typer.Option(help="New folder for manifest.json, rows.csv and summary.json."),
     ] = None,
     json_target: JsonOption = None,
-    no_bound: Annotated[
-        bool, typer.Option("--no-bound", help="Leave out the clairvoyant bound and the scores.")
-    ] = False,
+    no_bound: NoBoundOption = False,
     jobs: JobsOption = None,
 ) -> None:
     """Play allocators over the tapes of a suite, and compare.
@@ -86,39 +82,12 @@ def run(
         episodes,
         out,
         bound=not no_bound,
-        jobs=_jobs(jobs),
+        jobs=jobs_or_default(jobs),
         quiet=json_target == "-",
         target=json_target,
     )
     show = report.suite_report(suite, result["summary"])
-    _deliver(result, json_target, show)
-
-
-@app.command(
-    epilog=examples(
-        "slicegym-eval bound --suite bursty-validation",
-        "slicegym-eval bound --suite azure-heldout --allocators demand,learned:DIR --json -",
-    ),
-)
-def bound(
-    suite: Annotated[str, typer.Option(help="SCENARIO-train, -validation or -heldout.")],
-    allocators: Annotated[str, typer.Option(help="Names by comma, as in run.")] = "demand",
-    episodes: Annotated[
-        int | None, typer.Option(min=1, help="Play only the suite's first episodes.")
-    ] = None,
-    json_target: JsonOption = None,
-    jobs: JobsOption = None,
-) -> None:
-    """Bound what any allocator could earn, and score allocators between static and it.
-
-    The bound is a linear program over each whole tape, kept in the cache folder once computed.
-    `run` has it too, in its first table; here are its terms and how it was found.
-    """
-    from . import bound_cmd
-
-    _check_json(json_target)
-    content = bound_cmd.compare(suite, split_specs(allocators), episodes, _jobs(jobs))
-    _deliver(content, json_target, bound_cmd.as_table(content))
+    deliver(result, json_target, show)
 
 
 @app.command(
@@ -136,9 +105,9 @@ def paper(json_target: JsonOption = None) -> None:
     from . import paper as case
     from . import report
 
-    _check_json(json_target)
+    check_json(json_target)
     table = case.reproduce()
-    _deliver(case.as_json(table), json_target, report.paper_report(table))
+    deliver(case.as_json(table), json_target, report.paper_report(table))
 
 
 @app.command(
@@ -152,9 +121,9 @@ def list_(json_target: JsonOption = None) -> None:
     """Name every allocator, scenario, suite and trace."""
     from . import catalogue
 
-    _check_json(json_target)
+    check_json(json_target)
     content = catalogue.catalogue()
-    _deliver(content, json_target, catalogue.as_table(content))
+    deliver(content, json_target, catalogue.as_table(content))
 
 
 @app.command(
@@ -171,11 +140,13 @@ def traces(json_target: JsonOption = None) -> None:
     """
     from . import traces_cmd
 
-    _check_json(json_target)
+    check_json(json_target)
     content = traces_cmd.trace_table()
-    _deliver(content, json_target, traces_cmd.as_table(content))
+    deliver(content, json_target, traces_cmd.as_table(content))
 
 
+app.command(epilog=examples(*bound_cmd.EXAMPLES))(bound_cmd.bound)
+app.command(epilog=examples(*table_cmd.EXAMPLES))(table_cmd.table)
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 
@@ -201,52 +172,12 @@ def bench(
     from . import bench as benchmark
     from . import bench_report
 
-    _check_json(json_target)
+    check_json(json_target)
     content = benchmark.measure(quick=quick, quiet=json_target == "-")
-    _deliver(content, json_target, bench_report.as_table(content))
+    deliver(content, json_target, bench_report.as_table(content))
 
 
 app.command(epilog=examples(*tune_cmd.EXAMPLES))(tune_cmd.tune)
-
-
-def split_specs(text: str) -> list[str]:
-    """Split `a,b:x=1,y=2,c` into allocators: a piece `y=2` belongs to the one before it."""
-    specs: list[str] = []
-    for piece in (part.strip() for part in text.split(",")):
-        name = piece.partition(":")[0]
-        if specs and "=" in name and ":" in specs[-1]:
-            specs[-1] += f",{piece}"
-        else:
-            specs.append(piece)
-    if not all(specs):
-        raise ConfigError(f"--allocators must be names separated by commas, got {text!r}")
-    return specs
-
-
-def _jobs(asked: int | None) -> int:
-    from .workers import default_jobs
-
-    return asked or default_jobs()
-
-
-def _check_json(target: str | None) -> None:
-    from .output import check_target
-
-    if target is not None and target != "-":
-        check_target(Path(target))
-
-
-def _deliver(content: Any, target: str | None, show: Any) -> None:
-    """Print the report, or JSON alone on stdout; a JSON file comes on top of the report."""
-    from .output import to_json, write_atomically
-    from .report import console
-
-    if target == "-":
-        sys.stdout.write(to_json(content))
-        return
-    console().print(show)
-    if target is not None:
-        write_atomically(Path(target), to_json(content))
 
 
 def main(arguments: list[str] | None = None) -> None:

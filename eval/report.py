@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ REWARD: Columns = (
     ("cost", "cost_term", 3),
     ("idle", "idle_term", 3),
 )
-SCORE = ("score", "score", 2)
 BOUND = "clairvoyant bound"
 SERVICE: Columns = (
     ("Little", "little_latency_s", 1),
@@ -56,12 +55,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def suite_report(name: str, summary: Mapping[str, Any]) -> RenderableType:
     """Return the tables of one evaluation."""
-    weights = summary["weights"]
-    head = (
-        f"[bold]{name}[/bold]: {played(summary)}; "
-        f"reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
-        f"{weights['idle']:g}·idle), mean per interval"
-    )
+    head = f"[bold]{name}[/bold]: {played(summary)}; {reward_formula(summary)}, mean per interval"
     allocators = summary["allocators"]
     parts: list[RenderableType] = [
         Text.from_markup(head),
@@ -78,24 +72,46 @@ def played(summary: Mapping[str, Any]) -> str:
     return f"{_count(summary['episodes'], 'episode')} in {blocks}"
 
 
-def reward_table(summary: Mapping[str, Any], more: Columns = (), title: str = "") -> Table:
-    """Return rewards with their terms, scores, and differences to static; the bound comes last.
+def reward_formula(summary: Mapping[str, Any]) -> str:
+    """Return how the three terms make the reward."""
+    weights = summary["weights"]
+    return (
+        f"reward = −({weights['latency']:g}·latency + {weights['cost']:g}·cost + "
+        f"{weights['idle']:g}·idle)"
+    )
 
-    The score has its interval unless there are `more` columns: the table is narrow.
-    """
-    bound = summary["bound"]
-    table = _grid_of(title, (*REWARD, *((SCORE,) if bound else ()), *more), padding=(0, 0))
-    table.add_column(Text("vs static [95 %]"), justify="right", no_wrap=True)
-    best = max((entry["reward"] for entry in summary["allocators"].values()), default=math.nan)
-    rows = {_label(spec): entry for spec, entry in summary["allocators"].items()}
-    for name, entry in rows.items():
-        score = [number(entry["score"], 2) if more else _score(entry)] if bound else []
-        cells = [*_cells(entry, REWARD), *score, *_cells(entry, more), _versus(entry)]
-        table.add_row(*map(Text, (name, *cells)), style="bold" if entry["reward"] == best else "")
-    if bound:
-        cells = [*_cells(bound, (*REWARD, SCORE, *more)), _versus(bound)]
-        table.add_row(*map(Text, (BOUND, *cells)), style="dim")
+
+def reward_table(summary: Mapping[str, Any], more: Columns = (), title: str = "") -> Table:
+    """Return what `reward_lines` says as a table, the best allocator bold, the bound dim."""
+    table = grid(title)
+    table.padding = (0, 0, 0, 0)
+    headers, lines = reward_lines(summary, more, is_narrow=bool(more))
+    _add_columns(table, headers)
+    best = _best(summary["allocators"])
+    styles = ["bold" if e["reward"] == best else "" for e in summary["allocators"].values()]
+    for line, style in zip(lines, [*styles, "dim"], strict=False):
+        table.add_row(*map(Text, line), style=style)
     return table
+
+
+def reward_lines(
+    summary: Mapping[str, Any], more: Columns = (), *, is_narrow: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Return headers and lines: rewards with their terms, scores, `more`, differences to static.
+
+    The clairvoyant bound, where it is known, is the last line. Scores have their intervals where
+    there is space for them.
+    """
+    bound, columns = summary["bound"], (*REWARD, *more)
+    headers = ["allocator", *(header for header, _, _ in columns), "vs static [95 %]"]
+    entries = {spec: (_label(spec), entry) for spec, entry in summary["allocators"].items()}
+    lines = [[name, *_cells(e, columns), _versus(e)] for name, e in entries.values()]
+    if bound is not None:
+        lines.append([BOUND, *_cells(bound, columns), _versus(bound)])
+        scores = [_score(entry, not is_narrow) for _, entry in entries.values()]
+        for line, score in zip([headers, *lines], ["score", *scores, _score(bound)], strict=True):
+            line.insert(1 + len(REWARD), score)
+    return headers, lines
 
 
 def _count(n: int, what: str) -> str:
@@ -112,37 +128,39 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     if any((entry["vs_static"] or {}).get("low") is not None for entry in allocators):
         notes.append("±: half the width of the 95 % interval.")
     if summary["bound"]:
-        notes.append(bound_note(summary["bound"]))
+        notes.append(bound_note([summary["bound"]]))
     notes.append("Little: mean time in the system, unfinished and rejected tasks included.")
     return notes
 
 
-def bound_note(bound: Mapping[str, Any]) -> str:
-    """Return what a reader must know about the bound and the score."""
-    score = "0 is static, 1 the bound" if bound["score"] else "undefined: static attains the bound"
+def bound_note(bounds: Iterable[Mapping[str, Any]]) -> str:
+    """Return what a reader must know about bounds and scores."""
+    relaxed = sorted({name for bound in bounds for name in bound["relaxation"]})
     return (
-        f"Clairvoyant bound ({', '.join(bound['relaxation'])}): no allocator. None can have a "
-        "higher reward, and it need not be reachable; its terms alone bound nothing. "
-        f"Score: {score}."
+        f"Clairvoyant bound ({', '.join(relaxed)}): no allocator. None can have a higher reward, "
+        "and it need not be reachable; its terms alone bound nothing. Score: 0 is static, 1 the "
+        "bound."
     )
 
 
 def _table(title: str, allocators: Mapping[str, Any], columns: Columns) -> Table:
-    table = _grid_of(title, columns)
-    best = max((entry["reward"] for entry in allocators.values()), default=math.nan)
+    table = grid(title)
+    _add_columns(table, ["allocator", *(header for header, _, _ in columns)])
+    best = _best(allocators)
     for name, entry in allocators.items():
         style = "bold" if entry["reward"] == best else ""
         table.add_row(*map(Text, (_label(name), *_cells(entry, columns))), style=style)
     return table
 
 
-def _grid_of(title: str, columns: Columns, padding: tuple[int, int] = (0, 1)) -> Table:
-    table = grid(title)
-    table.padding = (0, padding[1], 0, padding[0])
-    table.add_column("allocator", overflow="fold", max_width=22)
-    for header, _, _ in columns:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
+def _add_columns(table: Table, headers: Sequence[str]) -> None:
+    table.add_column(headers[0], overflow="fold", max_width=22)
+    for header in headers[1:]:
+        table.add_column(Text(header), justify="right", no_wrap=True)
+
+
+def _best(allocators: Mapping[str, Any]) -> float:
+    return max((entry["reward"] for entry in allocators.values()), default=math.nan)
 
 
 def _cells(entry: Mapping[str, Any], columns: Columns) -> list[str]:
@@ -162,14 +180,16 @@ def _versus(entry: Mapping[str, Any]) -> str:
     return f"{difference['mean']:+.3f}{_half(difference['low'], difference['high'], 3)}"
 
 
-def _score(entry: Mapping[str, Any]) -> str:
-    return f"{number(entry['score'], 2)}{_half(entry['score_low'], entry['score_high'], 2)}"
+def _score(entry: Mapping[str, Any], with_interval: bool = False) -> str:
+    half = _half(entry["score_low"], entry["score_high"], 2) if with_interval else ""
+    return number(entry["score"], 2) + half
 
 
 def _half(low: float | None, high: float | None, digits: int) -> str:
     """Return half the width of an interval; static's score of 0 and unknown ones have none."""
-    is_known = low is not None and high is not None and low < high
-    return f" ± {(high - low) / 2:.{digits}f}" if is_known else ""
+    if low is None or high is None or low == high:
+        return ""
+    return f" ± {(high - low) / 2:.{digits}f}"
 
 
 def number(value: float | None, digits: int) -> str:

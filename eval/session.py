@@ -97,17 +97,27 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[]
 
 def manifest(suite: Suite, specs: Sequence[str], bound: bool) -> dict[str, Any]:
     """Return what a reader needs to repeat the run."""
+    asked = {"allocators": list(specs), "bound": bound}
+    return {**asked, **describe_suite(suite), **circumstances()}
+
+
+def describe_suite(suite: Suite) -> dict[str, Any]:
+    """Return what is played, with sums of the scenario and of the traces."""
     scenario = describe(suite.scenario)
     text = json.dumps(scenario, sort_keys=True)
     return {
-        "command": sys.argv,
         "suite": suite.name,
-        "allocators": list(specs),
-        "bound": bound,
         "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
         "scenario": scenario,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "traces": {name: trace_sum(name) for name in sorted(set(traces_in(scenario)))},
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """Return by what, where and when something is run."""
+    return {
+        "command": sys.argv,
         "versions": versions(),
         "commit": commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

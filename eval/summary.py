@@ -64,15 +64,13 @@ def _mean_over_blocks(rows: Rows, key: str) -> float:
 
 
 def _score(rows: Rows) -> dict[str, float | None]:
-    if not _are_bounded(rows):
+    found = None
+    if _are_bounded(rows):
+        gains = [row["reward"] - row["static"]["reward"] for row in rows]
+        found = score_interval(gains, _rooms(rows), _blocks(rows))
+    if found is None:
         return {"score": None, "score_low": None, "score_high": None}
-    gains = [row["reward"] - row["static"]["reward"] for row in rows]
-    found = score_interval(gains, _rooms(rows), _blocks(rows))
-    return {
-        "score": found and found.mean,
-        "score_low": found and found.low,
-        "score_high": found and found.high,
-    }
+    return {"score": found.mean, "score_low": found.low, "score_high": found.high}
 
 
 def _bound(rows: Rows) -> dict[str, Any] | None:

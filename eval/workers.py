@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import TracebackType
@@ -32,7 +32,7 @@ class Workers:
     uses more than one must therefore guard its own start by `if __name__ == "__main__"`.
 
     Args:
-        jobs: How many; with 1, everything is done in this process.
+        jobs: How many; with 1, `map` works in this process.
 
     Raises:
         TypeError, ConfigError: `jobs` is no whole number of at least 1.
@@ -73,8 +73,7 @@ class Workers:
         if self.jobs == 1 or len(tasks) == 1:
             yield from (function(*task) for task in tasks)
             return
-        with _interrupts_held_back():
-            futures = [self._started().submit(function, *task) for task in tasks]
+        futures = [self.start(function, *task) for task in tasks]
         try:
             yield from (future.result() for future in futures)
         except BrokenProcessPool as error:
@@ -83,16 +82,23 @@ class Workers:
                 "with --jobs"
             ) from error
 
+    def start(self, function: Callable[..., Any], *task: Any) -> Future[Any]:
+        """Begin `function(*task)` in another process, for results that are wanted later."""
+        pool = self._started()
+        with _interrupts_held_back():
+            return pool.submit(function, *task)
+
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._before = mp.active_children()
+            # This starts multiprocessing's own helper too, which lets Ctrl-C through again.
             self._pool = ProcessPoolExecutor(self.jobs, mp.get_context("spawn"), _begin)
         return self._pool
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment: processes started in it never see one, where that exists."""
+    """Hold Ctrl-C back for a moment, where that exists: processes started in it never see one."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -17,6 +17,7 @@ from ..envs.errors import TraceError
 from ..envs.render import plot_runs
 from ..envs.traces import load_trace, trace_status
 from ..eval import report, session
+from ..eval.bounds import bounds_beside
 from ..eval.cli import run_app
 from ..eval.rollout import play
 from ..eval.suite import load_suite
@@ -52,13 +53,14 @@ def demo(
         f"Training PPO on {config.scenario}-train: {config.total_timesteps:,} decisions, "
         f"about a minute. Everything goes into {folder}."
     )
-    trained = ppo.train(config, folder)
+    suite, learned = f"{config.scenario}-heldout", f"learned:{folder}"
+    with bounds_beside(load_suite(suite)):  # which tell the training nothing
+        trained = ppo.train(config, folder)
     screen.print(
         f"Trained in {trained.wall_s:.0f} s. Validation reward {trained.best['reward']:.3f}; "
         + ", ".join(f"{name} {reward:.3f}" for name, reward in trained.baselines.items())
-        + ".\n\nOn held-out data, which nothing above has seen:"
+        + ".\n\nOn held-out data, which nothing above has learned from:"
     )
-    suite, learned = f"{config.scenario}-heldout", f"learned:{folder}"
     result = session.evaluate(suite, [*BASELINES, learned], out=folder / "heldout")
     screen.print(report.suite_report(suite, result["summary"]))
     picture = draw(suite, {PAPER: PAPER, "learned": learned}, folder / f"{suite}.png")
