@@ -93,8 +93,8 @@ def score_interval(
     A ratio of means. Its interval is that of the ratio estimator (Cochran, Sampling Techniques,
     3rd ed. 1977, ch. 6), by the delta method: near the ratio R = ḡ/r̄ it varies as the mean of
     R + (g − R·r)/r̄ over the blocks, of which Student's interval is taken. Blocks with much room
-    thereby count for more, and what the room itself varies is accounted for. Like every interval
-    by linearisation it is somewhat narrow where blocks are few and their rooms differ widely.
+    thereby count for more, and what the room itself varies is accounted for. It is an
+    approximation for rooms whose mean is well known, and its upper end may lie above 1.
 
     Args:
         gains: Reward above static's, by tape.

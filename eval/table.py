@@ -74,7 +74,7 @@ def tabulate(
         for family, played, trouble in workers.map(_play, tasks):
             rows[family] += played
             if trouble:
-                skipped[family] = trouble
+                skipped.setdefault(family, trouble)
             if isinstance(folder, RunFolder):
                 for row in played:
                     folder.add({key: row[key] for key in row if key != "agents"})

@@ -38,7 +38,8 @@ workload:
 
 
 @pytest.fixture
-def scenario(tmp_path):
+def scenario(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLICEGYM_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "small.yaml"
     path.write_text(SCENARIO)
     return path
@@ -252,7 +253,9 @@ class TestOtherCommands:
         assert "azure_conv" in out
         assert max(map(len, out.splitlines())) <= 80
 
-    @pytest.mark.parametrize("command", ["run", "paper", "list", "traces", "bench", "tune"])
+    @pytest.mark.parametrize(
+        "command", ["run", "bound", "table", "paper", "list", "traces", "bench", "tune"]
+    )
     def test_help_has_examples(self, cli, command):
         status, out, _ = cli(command, "--help")
         assert status == 0
@@ -275,7 +278,8 @@ class TestSuites:
 
     @pytest.mark.traces("azure_conv", "azure_code")
     def test_the_real_trace_has_three_heldout_blocks(self, cli):
-        out = cli("run", "--suite", "azure-heldout", "--allocators", "static", "--json", "-")[1]
+        suite = ("--suite", "azure-heldout", "--allocators", "static", "--no-bound")
+        out = cli("run", *suite, "--json", "-")[1]
         rows = json.loads(out)["rows"]
         assert len({row["block"] for row in rows}) == 3
         assert all(row["completed"] > 1000 for row in rows)

@@ -230,8 +230,8 @@ class TestDemo:
             words = " ".join(out.split())
             assert f"learned:{name}" in words
             assert f"tensorboard --logdir runs/{name}/tensorboard" in words
-            for rival in ("static", "round_robin", "adaptive", "demand"):
-                assert rival in words
+            for shown in (*demo.BASELINES, "score", "clairvoyant bound"):
+                assert shown in words
 
     def test_needs_no_arguments(self, monkeypatch, capsys):
         def refuse():
