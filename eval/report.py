@@ -102,16 +102,17 @@ def reward_lines(
     The clairvoyant bound, where it is known, is the last line. Scores have their intervals where
     there is space for them.
     """
-    bound, columns = summary["bound"], (*REWARD, *more)
-    headers = ["allocator", *(header for header, _, _ in columns), "vs static [95 %]"]
-    entries = {spec: (_label(spec), entry) for spec, entry in summary["allocators"].items()}
-    lines = [[name, *_cells(e, columns), _versus(e)] for name, e in entries.values()]
-    if bound is not None:
-        lines.append([BOUND, *_cells(bound, columns), _versus(bound)])
-        scores = [_score(entry, not is_narrow) for _, entry in entries.values()]
-        for line, score in zip([headers, *lines], ["score", *scores, _score(bound)], strict=True):
-            line.insert(1 + len(REWARD), score)
-    return headers, lines
+    entries = [(_label(spec), entry) for spec, entry in summary["allocators"].items()]
+    if summary["bound"]:
+        entries.append((BOUND, summary["bound"]))
+    lines = []
+    for name, entry in entries:
+        score = [_score(entry, not is_narrow)] if summary["bound"] else []
+        others = (*score, *_cells(entry, more), _versus(entry))
+        lines.append([name, *_cells(entry, REWARD), *others])
+    names = ["score"] if summary["bound"] else []
+    headers = [*(header for header, _, _ in REWARD), *names, *(header for header, _, _ in more)]
+    return ["allocator", *headers, "vs static [95 %]"], lines
 
 
 def _count(n: int, what: str) -> str:
@@ -125,7 +126,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         note = (entry["vs_static"] or {}).get("note", "")
         if note and note not in notes:
             notes.append(note)
-    if any((entry["vs_static"] or {}).get("low") is not None for entry in allocators):
+    if summary["blocks"] > 1:
         notes.append("±: half the width of the 95 % interval.")
     if summary["bound"]:
         notes.append(bound_note([summary["bound"]]))
@@ -180,7 +181,7 @@ def _versus(entry: Mapping[str, Any]) -> str:
     return f"{difference['mean']:+.3f}{_half(difference['low'], difference['high'], 3)}"
 
 
-def _score(entry: Mapping[str, Any], with_interval: bool = False) -> str:
+def _score(entry: Mapping[str, Any], with_interval: bool) -> str:
     half = _half(entry["score_low"], entry["score_high"], 2) if with_interval else ""
     return number(entry["score"], 2) + half
 

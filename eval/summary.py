@@ -86,6 +86,8 @@ def _bound(rows: Rows) -> dict[str, Any] | None:
         **means,
         "relaxation": sorted({row["bound"]["relaxation"] for row in rows}),
         "score": 1.0 if room.mean >= LEAST_ROOM else None,
+        "score_low": None,
+        "score_high": None,
         "vs_static": asdict(room),
     }
 

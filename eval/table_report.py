@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .output import plain
 from .report import BOUND, Columns, bound_note, played, reward_formula, reward_lines, reward_table
+from .statistics import ENOUGH_BLOCKS
 
 DECISION: Columns = (("µs", "decision_us", 1),)
 NUMBERS = (
@@ -69,7 +70,8 @@ def _records(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _notes(content: Mapping[str, Any]) -> list[str]:
-    notes = ["±: half the width of the 95 % interval over a suite's independent blocks."]
+    few = f"indicative where these are fewer than {ENOUGH_BLOCKS}"
+    notes = [f"±: half the width of the 95 % interval over a suite's independent blocks, {few}."]
     if _has_bounds(content):
         notes.append(bound_note(s["bound"] for s in content["families"].values()))
     return [*notes, *_skipped(content)]
