@@ -5,10 +5,9 @@ Workers hand what they found to their parent, which alone writes.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario, read_yaml, scenario_names
 from .output import check_target, write_atomically
 from .tune import Found, Refused, Task, tunable, tune
+from .workers import Workers
 
 ALL = "all"
 HEADER = """\
@@ -85,36 +85,25 @@ def outcomes(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from map(attempt, tasks)
         return
-    try:
-        yield from _in_processes(iter(tasks), [_process() for _ in range(jobs)])
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
+    with ExitStack() as stack:
+        yield from _in_processes(iter(tasks), jobs, stack)
 
 
-def _in_processes(tasks: Iterator[Task], idle: list[ProcessPoolExecutor]) -> Iterator[Outcome]:
+def _in_processes(tasks: Iterator[Task], jobs: int, stack: ExitStack) -> Iterator[Outcome]:
     """Hand each task to a process of its own pool: one that is killed takes no other task along."""
-    running: dict[Future[Outcome], tuple[Task, ProcessPoolExecutor]] = {}
+    idle = [stack.enter_context(Workers()) for _ in range(jobs)]
+    running: dict[Future[Outcome], tuple[Task, Workers]] = {}
     while True:
         for task in islice(tasks, len(idle)):
             process = idle.pop()
-            running[process.submit(attempt, task)] = task, process
+            running[process.start(attempt, task)] = task, process
         if not running:
-            break
+            return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             task, process = running.pop(future)
             error = future.exception()
-            idle.append(_process() if error else process)
+            idle.append(stack.enter_context(Workers()) if error else process)
             yield Outcome(task, failed=f"its process ended: {error}") if error else future.result()
-    for process in idle:
-        process.shutdown()
-
-
-def _process() -> ProcessPoolExecutor:
-    # Forking a process in which threads run, a progress bar's say, may never end.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, _leave_interrupts_to_the_parent)
 
 
 def attempt(task: Task) -> Outcome:
@@ -125,10 +114,6 @@ def attempt(task: Task) -> Outcome:
         return Outcome(task, skipped=str(refusal))
     except Exception as error:
         return Outcome(task, failed=f"{type(error).__name__}: {error}")
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def files(out: Path, allocators: Iterable[str]) -> dict[str, Path]:
