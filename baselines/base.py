@@ -42,11 +42,14 @@ class Allocator(ABC):
         name: Name in the registry, set by `register`.
         causal: Whether it decides from the observation alone; a bound that reads the tape says no.
         search_space: Parameters that tuning may choose; empty where there is nothing to tune.
+        beyond_linear: What makes a decision cost more than a few passes over the agents, such as
+            "sorts"; empty for O(N), which `slicegym-eval bench` then holds to its targets.
     """
 
     name: ClassVar[str] = ""
     causal: ClassVar[bool] = True
     search_space: ClassVar[tuple[Range | Choice, ...]] = ()
+    beyond_linear: ClassVar[str] = ""
 
     def reset(self, scenario: Scenario) -> None:  # noqa: B027 - most allocators need no preparation
         """Prepare for an episode of `scenario`; called before its first decision.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUEUE = RAW_COLUMNS.index("queue")
 ARRIVALS = RAW_COLUMNS.index("arrivals")
 RATE_SHORT = RAW_COLUMNS.index("rate_short")
+RATE_LONG = RAW_COLUMNS.index("rate_long")
 READY_IN = RAW_COLUMNS.index("ready_in_s")
 IDLE = RAW_COLUMNS.index("idle_s")
 UPSTREAM = RAW_COLUMNS.index("upstream")
@@ -178,6 +179,14 @@ def duration(field: str, value: float) -> None:
 
 
 @compiled
+def either(condition: bool, one: float, other: float) -> float:
+    """Return one of two finite numbers without a jump: times 1, plus the other times 0."""
+    part = 1.0 if condition else 0.0
+    chosen: float = part * one + (1.0 - part) * other
+    return chosen
+
+
+@compiled
 def calls_at(raw: Shares, b: int, i: int) -> float:
     """Return the calls of agent i that wait or are in service."""
     calls: float = raw[b, i, QUEUE] + raw[b, i, IN_SERVICE]
@@ -228,6 +237,37 @@ def fit(shares: Shares, b: int, gpus: float, held: float) -> None:
         for i in range(shares.shape[1]):
             cut = held + part * (shares[b, i] - held)
             shares[b, i] = cut if shares[b, i] > 0.0 else 0.0
+
+
+@compiled
+def water_level(extras: Shares, n: int, room: float) -> float:
+    """Return θ with Σ min(extra, θ·weight) = room, by Newton's method: it rises and ends exactly.
+
+    The sum is concave in θ and made of straight pieces, so that each step either serves somebody
+    more in full or is the last. Who is full leaves the others to the next step.
+
+    Args:
+        extras: What n agents want, and their weights, (2, at least n); used up.
+        n: Number of agents.
+        room: What there is, at most the sum of all extras.
+    """
+    weights = 0.0
+    for k in range(n):
+        weights += extras[1, k]
+    level = 0.0
+    while weights > 0.0:
+        # At least what it was: rounding may leave less than nothing for small weights.
+        level, before, n, weights = max(level, room / weights), n, 0, 0.0
+        for k in range(before):
+            extra, weight = extras[0, k], extras[1, k]
+            full = extra <= level * weight
+            room -= extra if full else 0.0
+            weights += 0.0 if full else weight
+            extras[0, n], extras[1, n] = extra, weight
+            n += 0 if full else 1
+        if n == before:
+            break
+    return level
 
 
 @compiled

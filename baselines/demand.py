@@ -17,62 +17,83 @@ has been idle for at most `keep_warm_s`. Otherwise it gets zero and its keep-ali
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..envs import checks
 from ..envs.errors import ConfigError
-from ..envs.kernel.compile import compiled
-from ..envs.kernel.observe import RAW_COLUMNS
-from .base import Allocator, Choice, Range, Shares, register
-from .compiled import duration
+from .base import Choice, Range, Shares, register
+from .compiled import (
+    RATE_LONG,
+    RATE_SHORT,
+    UPSTREAM,
+    Compiled,
+    calls_at,
+    duration,
+    either,
+    is_active,
+    rows,
+    rule,
+    serves,
+    water_level,
+)
 from .parameters import check_truth
 
 if TYPE_CHECKING:
-    from ..envs.observation import Observation
     from ..envs.spec import Scenario
 
 
-class _Setting(NamedTuple):
-    """Parameters and the scenario's constants, as the compiled rule reads them; arrays (N,)."""
+@rule
+def _decide(
+    raw: Shares,
+    constants: Shares,
+    gpus: float,
+    interval_s: float,
+    headroom: float,
+    short: float,
+    drain_s: float,
+    keep_warm_s: float,
+    foresight: float,
+    wake: float,
+) -> Shares:
+    throughput, floor, alone, rank = constants[0], constants[1], constants[2], constants[3]
+    shares = np.empty(raw.shape[:2])
+    extras = np.empty((2, raw.shape[1]))
+    for b in range(len(raw)):
+        room, sought, weights, n = gpus, 0.0, 0.0, 0
+        for i in range(raw.shape[1]):
+            calls = calls_at(raw, b, i) + foresight * raw[b, i, UPSTREAM]
+            active = (calls >= wake) | is_active(raw, b, i, 0.0, keep_warm_s)
+            rate = short * raw[b, i, RATE_SHORT] + (1.0 - short) * raw[b, i, RATE_LONG]
+            need = (headroom * rate + calls / drain_s) / throughput[i]
+            need = max(need, either(calls >= 1.0, alone[i], 0.0), floor[i])
+            shares[b, i] = need = either(serves(raw, b, i, interval_s), need, floor[i]) * active
+            least = floor[i] * active
+            room -= least
+            extra = need - least
+            sought += extra
+            weights += extra * rank[i]
+            extras[0, n], extras[1, n] = extra, extra * rank[i]
+            n += 1 if extra > 0.0 else 0
+        if sought > room:
+            level = water_level(extras, n, weights, max(0.0, room))
+            _ration(shares, b, floor, rank, level)
+    return shares
 
-    headroom: float
-    short: float
-    drain_s: float
-    keep_warm_s: float
-    foresight: float
-    wake: float
-    gpus: float
-    interval_s: float
-    throughput: Shares
-    floor: Shares  # [GPU], sums to at most the pool
-    alone: Shares  # share at which a lone call takes service_s [GPU]
-    rank: Shares  # (ω·T)^exponent over its largest
-    order: NDArray[np.int64]  # agents by falling rank
 
-
-class _Columns(NamedTuple):
-    """Places of the measurements in `Observation.raw`."""
-
-    queue: int
-    in_service: int
-    upstream: int
-    rate_short: int
-    rate_long: int
-    loading: int
-    warm: int
-    ready_in_s: int
-    idle_s: int
-
-
-COLUMNS = _Columns(*(RAW_COLUMNS.index(name) for name in _Columns._fields))
+@rule
+def _ration(shares: Shares, b: int, floor: Shares, rank: Shares, level: float) -> None:
+    """Cut what lies above the floors by extra·rank, nobody getting more than wanted."""
+    for i in range(shares.shape[1]):
+        extra = max(0.0, shares[b, i] - floor[i])
+        cut = floor[i] + extra * min(1.0, level * rank[i])
+        shares[b, i] = cut if extra > 0.0 else shares[b, i]
 
 
 @register("demand")
 @dataclass(eq=False)
-class Demand(Allocator):
+class Demand(Compiled):
     """Queue-and-rate heuristic with cμ rationing, floors and a keep-warm timer: O(N).
 
     Attributes:
@@ -111,6 +132,8 @@ class Demand(Allocator):
         Range("wake", 0.05, 1.0, log=True),
     )
 
+    _rule = staticmethod(_decide)
+
     def __post_init__(self) -> None:
         for name in ("headroom", "exponent", "floor"):
             checks.number(f"{self.name}.{name}", getattr(self, name), at_least=0)
@@ -121,107 +144,31 @@ class Demand(Allocator):
         checks.number(f"{self.name}.wake", self.wake, above=0, at_most=1)
         duration(f"{self.name}.keep_warm_s", self.keep_warm_s)
         check_truth(f"{self.name}.guarantee", self.guarantee)
-        self._scenario: Scenario | None = None
 
-    def reset(self, scenario: Scenario) -> None:
-        """Work out the scenario's constants, and compile before the first decision is timed.
-
-        Raises:
-            ConfigError: Minimum shares are to be guaranteed and exceed the pool.
-        """
-        self._setting = _setting(scenario, self)
-        self._scenario = scenario
-        _decide(np.zeros((1, scenario.n_agents, len(RAW_COLUMNS))), COLUMNS, self._setting)
-
-    def allocate(self, observation: Observation) -> Shares:
-        """Return floors and wanted shares of the active agents, rationed to the pool."""
-        if observation.scenario is not self._scenario:
-            self.reset(observation.scenario)
-        raw = observation.raw
-        if raw.ndim == 3:
-            shares: Shares = _decide(raw, COLUMNS, self._setting)
-            return shares
-        alone: Shares = _decide(raw[np.newaxis], COLUMNS, self._setting)[0]
-        return alone
+    def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
+        return _setting(scenario, self)
 
 
-@compiled
-def _decide(raw: Shares, at: _Columns, setting: _Setting) -> Shares:
-    """Apply the rule to every environment; (B, N, columns) to (B, N)."""
-    shares = np.zeros(raw.shape[:2])
-    for b in range(len(raw)):
-        room, sought = setting.gpus, 0.0
-        for i in range(raw.shape[1]):
-            seen = raw[b, i]
-            calls = seen[at.queue] + seen[at.in_service] + setting.foresight * seen[at.upstream]
-            in_memory = seen[at.loading] + seen[at.warm] > 0.0
-            kept = in_memory and seen[at.idle_s] < setting.keep_warm_s
-            if calls >= setting.wake or kept or setting.keep_warm_s == np.inf:
-                room -= setting.floor[i]
-                shares[b, i] = setting.floor[i]
-                if seen[at.ready_in_s] < setting.interval_s:
-                    wanted = max(_wanted(seen, calls, i, at, setting), setting.floor[i])
-                    sought += wanted - setting.floor[i]
-                    shares[b, i] = wanted
-        if sought > room:
-            _ration(shares[b], sought, room, setting)
-    return shares
-
-
-@compiled
-def _wanted(seen: Shares, calls: float, i: int, at: _Columns, setting: _Setting) -> float:
-    rate = setting.short * seen[at.rate_short] + (1.0 - setting.short) * seen[at.rate_long]
-    calls_per_s = setting.headroom * rate + calls / setting.drain_s
-    wanted: float = calls_per_s / setting.throughput[i]
-    if calls >= 1.0:
-        wanted = max(wanted, setting.alone[i])
-    return wanted
-
-
-@compiled
-def _ration(shares: Shares, sought: float, room: float, setting: _Setting) -> None:
-    """Cut the `sought` above the floors to `room`, by extra·rank, nobody getting more than wanted.
-
-    Water-filling: in order of falling rank those served in full are a prefix, and the level θ of
-    the others is the largest (room − extras before k) / (extra·rank from k on) over k.
-    """
-    # From the last rank up: subtracting from a sum would lose small ranks to rounding.
-    before, scaled, level = sought, 0.0, 0.0
-    for i in setting.order[::-1]:
-        extra = max(0.0, shares[i] - setting.floor[i])
-        before -= extra
-        scaled += extra * setting.rank[i]
-        if scaled > 0.0:
-            level = max(level, (room - before) / scaled)
-    for i in range(len(shares)):
-        extra = max(0.0, shares[i] - setting.floor[i])
-        if extra > 0.0:
-            shares[i] = setting.floor[i] + extra * min(1.0, level * setting.rank[i])
-
-
-def _setting(scenario: Scenario, parameters: Demand) -> _Setting:
+def _setting(scenario: Scenario, parameters: Demand) -> tuple[Any, ...]:
+    """Return the arguments of the rule."""
     # Not below the quantum, or the simulator would take an active agent's floor for zero.
     floor = np.maximum(parameters.floor * scenario.footprint, scenario.share_quantum)
     if parameters.guarantee:
         floor = _guaranteed(scenario, floor)
     else:
-        floor = floor * min(1.0, scenario.gpus / float(floor.sum()))
+        floor = floor * (scenario.gpus / max(scenario.gpus, float(floor.sum())))
     worth = scenario.weight * scenario.throughput
-    rank = (worth / worth.max()) ** parameters.exponent
-    return _Setting(
-        headroom=float(parameters.headroom),
-        short=float(parameters.short),
-        drain_s=float(parameters.drain_s),
-        keep_warm_s=float(parameters.keep_warm_s),
-        foresight=float(parameters.foresight),
-        wake=float(parameters.wake),
-        gpus=float(scenario.gpus),
-        interval_s=float(scenario.interval_s),
-        throughput=np.array(scenario.throughput),
-        floor=floor,
-        alone=scenario.concurrency / (scenario.throughput * parameters.service_s),
-        rank=rank,
-        order=np.argsort(-rank, kind="stable"),
+    alone = scenario.concurrency / (scenario.throughput * parameters.service_s)
+    return (
+        rows(scenario.throughput, floor, alone, (worth / worth.max()) ** parameters.exponent),
+        float(scenario.gpus),
+        float(scenario.interval_s),
+        float(parameters.headroom),
+        float(parameters.short),
+        float(parameters.drain_s),
+        float(parameters.keep_warm_s),
+        float(parameters.foresight),
+        float(parameters.wake),
     )
 
 
