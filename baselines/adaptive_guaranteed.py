@@ -30,6 +30,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     fit,
     guaranteeable,
     hold,
@@ -56,17 +57,21 @@ def _decide(
     minimum, worth = constants[0], constants[1]
     shares = np.empty(raw.shape[:2])
     demand = np.empty(raw.shape[1])
+    claims = np.empty((2, raw.shape[1]))
     for b in range(len(raw)):
-        total = 0.0
+        room, n = gpus, 0
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             work = raw[b, i, ARRIVALS] / interval_s + calls / drain_s
             active = (work > 0.0) | is_active(raw, b, i, calls, keep_warm_s)
-            demand[i] = work * worth[i] if serves(raw, b, i, interval_s) else 0.0
-            total += demand[i]
-            shares[b, i] = minimum[i] if active else 0.0
-        if total > 0.0:
-            level = _level(shares, b, demand, gpus, total)
+            kept = minimum[i] * active
+            demand[i] = sought = work * worth[i] * serves(raw, b, i, interval_s)
+            shares[b, i] = kept
+            claims[0, n], claims[1, n] = kept, sought
+            n += 1 if sought > 0.0 else 0
+            room -= either(sought > 0.0, 0.0, kept)
+        if n > 0:
+            level = _level(claims, n, room)
             for i in range(raw.shape[1]):
                 shares[b, i] = max(shares[b, i], level * demand[i])
         fit(shares, b, gpus, held)
@@ -74,21 +79,33 @@ def _decide(
 
 
 @rule
-def _level(minima: Shares, b: int, demand: Shares, gpus: float, total: float) -> float:
-    """Return θ with Σ max(R, θ·d) = G, by Newton's method from G/Σd: it falls and ends exactly.
+def _level(claims: Shares, n: int, room: float) -> float:
+    """Return θ with Σ max(R, θ·d) = room, by Newton's method: it falls and ends exactly.
 
     The sum is convex in θ and made of straight pieces, so that each step either leaves somebody
-    more at its minimum or is the last.
+    more at its minimum or is the last. Who stays there leaves the others to the next step.
+
+    Args:
+        claims: Minima and demands above 0, (2, at least n); used up.
+        n: Number of agents.
+        room: What the others leave of the pool.
     """
-    level, before = gpus / total, np.inf
-    while level < before:
-        before, room, above = level, gpus, 0.0
-        for i in range(len(demand)):
-            kept = minima[b, i] >= level * demand[i]
-            room -= minima[b, i] if kept else 0.0
-            above += 0.0 if kept else demand[i]
-        level = max(0.0, room) / above if above > 0.0 else 0.0
-    return before if above > 0.0 else 0.0
+    above = 0.0
+    for k in range(n):
+        above += claims[1, k]
+    level = np.inf
+    while above > 0.0:
+        level, before, n, above = min(level, max(0.0, room) / above), n, 0, 0.0
+        for k in range(before):
+            minimum, demand = claims[0, k], claims[1, k]
+            kept = minimum >= level * demand
+            room -= minimum if kept else 0.0
+            above += 0.0 if kept else demand
+            claims[0, n], claims[1, n] = minimum, demand
+            n += 0 if kept else 1
+        if n == before:
+            return level
+    return 0.0
 
 
 @register("adaptive_guaranteed")

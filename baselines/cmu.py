@@ -28,6 +28,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     hold,
     is_active,
     rows,
@@ -41,11 +42,15 @@ if TYPE_CHECKING:
     from ..envs.spec import Scenario
 
 
+GROUPS = 1_024  # at most; the order of a million agents is all over the memory
+
+
 @rule
 def _decide(
     raw: Shares,
     constants: Shares,
     order: NDArray[np.int64],
+    group: NDArray[np.int64],
     gpus: float,
     held: float,
     interval_s: float,
@@ -54,19 +59,52 @@ def _decide(
 ) -> Shares:
     throughput, servers, least = constants[0], constants[1], constants[2]
     shares = np.empty(raw.shape[:2])
+    extras = np.empty(min(GROUPS, raw.shape[1]))
     for b in range(len(raw)):
         room, sought = gpus, 0.0
+        extras[:] = 0.0
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             active = is_active(raw, b, i, calls, keep_warm_s)
             need = wanted(raw[b, i, RATE_SHORT], calls, throughput[i], servers[i], drain_s)
-            need = max(need, least[i]) if serves(raw, b, i, interval_s) else held
-            shares[b, i] = need if active else 0.0
-            room -= held if active else 0.0
-            sought += need - held if active else 0.0
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
+            shares[b, i] = need * active
+            extra = (need - held) * active
+            room -= held * active
+            sought += extra
+            extras[group[i]] += extra
         if sought > room:
-            serve_in_order(shares, b, order, held, room)
+            _serve_groups(shares, b, order, group, extras, held, room)
     return shares
+
+
+@rule
+def _serve_groups(
+    shares: Shares,
+    b: int,
+    order: NDArray[np.int64],
+    group: NDArray[np.int64],
+    extras: Shares,
+    held: float,
+    room: float,
+) -> None:
+    """Serve whole groups of the order while there is room for them, then the next one in order."""
+    n, n_groups, last = shares.shape[1], len(extras), 0
+    while last < n_groups - 1 and extras[last] <= room:
+        room -= extras[last]
+        last += 1
+    for i in range(n):
+        least = held * (shares[b, i] > 0.0)
+        shares[b, i] = either(group[i] <= last, shares[b, i], least)
+    first, behind = _begin(last, n, n_groups), _begin(last + 1, n, n_groups)
+    serve_in_order(shares, b, order[first:behind], held, room)
+
+
+@rule
+def _begin(group: int, n: int, n_groups: int) -> int:
+    """Return the first of n places whose group, place·n_groups // n, is this one."""
+    place: int = (group * n + n_groups - 1) // n_groups
+    return place
 
 
 @register("cmu")
@@ -96,10 +134,14 @@ class CMu(Compiled):
         duration("cmu.keep_warm_s", self.keep_warm_s)
 
     def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
-        held = hold(scenario)
+        held, n = hold(scenario), scenario.n_agents
+        order = np.argsort(-scenario.weight * scenario.throughput, kind="stable")
+        group = np.empty(n, dtype=np.int64)
+        group[order] = np.arange(n) * min(GROUPS, n) // n
         return (
             rows(scenario.throughput, scenario.concurrency, np.maximum(scenario.footprint, held)),
-            np.argsort(-scenario.weight * scenario.throughput, kind="stable"),
+            order,
+            group,
             float(scenario.gpus),
             held,
             float(scenario.interval_s),

@@ -25,6 +25,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     fit,
     guaranteeable,
     hold,
@@ -33,6 +34,7 @@ from .compiled import (
     rule,
     serves,
     wanted,
+    water_level,
 )
 
 if TYPE_CHECKING:
@@ -52,47 +54,27 @@ def _decide(
     throughput, servers, least = constants[0], constants[1], constants[2]
     minimum, weight = constants[3], constants[4]
     shares = np.empty(raw.shape[:2])
+    extras = np.empty((2, raw.shape[1]))
     for b in range(len(raw)):
-        room, sought, weights = gpus, 0.0, 0.0
+        room, sought, n = gpus, 0.0, 0
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             active = is_active(raw, b, i, calls, keep_warm_s)
             need = wanted(raw[b, i, RATE_SHORT], calls, throughput[i], servers[i], drain_s)
-            need = max(need, least[i]) if serves(raw, b, i, interval_s) else held
-            need = need if active else 0.0
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
+            shares[b, i] = need = need * active
             extra = max(0.0, need - minimum[i])
-            shares[b, i] = need
             room -= need - extra
             sought += extra
-            weights += weight[i] if extra > 0.0 else 0.0
+            extras[0, n], extras[1, n] = extra, weight[i]
+            n += 1 if extra > 0.0 else 0
         if sought > room:
-            level = _level(shares, b, minimum, weight, max(0.0, room), weights)
+            level = water_level(extras, n, max(0.0, room))
             for i in range(raw.shape[1]):
                 extra = max(0.0, shares[b, i] - minimum[i])
                 shares[b, i] += min(extra, level * weight[i]) - extra
             fit(shares, b, gpus, held)
     return shares
-
-
-@rule
-def _level(
-    needs: Shares, b: int, minimum: Shares, weight: Shares, room: float, weights: float
-) -> float:
-    """Return θ with Σ min(extra, θ·ω) = room, by Newton's method: it rises and ends exactly.
-
-    The sum is concave in θ and made of straight pieces, so that each step either serves somebody
-    more in full or is the last.
-    """
-    level, before = room / weights, -1.0
-    while level > before:
-        before, left, open_weights = level, room, 0.0
-        for i in range(needs.shape[1]):
-            extra = max(0.0, needs[b, i] - minimum[i])
-            full = extra <= level * weight[i]
-            left -= extra if full else 0.0
-            open_weights += 0.0 if full else weight[i]
-        level = left / open_weights if open_weights > 0.0 else level
-    return before
 
 
 @register("fair")

@@ -34,6 +34,7 @@ from .compiled import (
     RATE_SHORT,
     Remembering,
     calls_at,
+    either,
     fit,
     hold,
     is_new,
@@ -75,8 +76,8 @@ def _decide(
                 memory[b, i, IDLE_BEFORE] = idle
             kept = memory[b, i, WARM_FROM] <= idle < memory[b, i, WARM_UNTIL]
             need = wanted(raw[b, i, RATE_SHORT], calls, throughput[i], servers[i], drain_s)
-            need = max(need, least[i]) if serves(raw, b, i, interval_s) else held
-            shares[b, i] = need if calls > 0.0 or kept else 0.0
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
+            shares[b, i] = need * ((calls > 0.0) | kept)
         fit(shares, b, gpus, held)
     return shares
 
@@ -153,6 +154,7 @@ class Histogram(Remembering):
         Range("standard_s", 0.5, 300.0, log=True),
         Range("bin_s", 0.25, 10.0, log=True),
     )
+    beyond_linear = "keeps histograms"
     _rule = staticmethod(_decide)
 
     def __post_init__(self) -> None:

@@ -159,6 +159,8 @@ class Policy:
 class Learned(Allocator):
     """A policy trained by `slicegym-train`, from its folder: `learned:DIR`, or `ppo:DIR`."""
 
+    beyond_linear = "runs a network"
+
     def __init__(self, policy: Policy) -> None:
         """Take a policy in memory."""
         self.policy = policy

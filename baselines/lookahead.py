@@ -29,6 +29,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     fit,
     hold,
     is_active,
@@ -64,8 +65,8 @@ def _decide(
             active = (ahead >= wake) | is_active(raw, b, i, calls, keep_warm_s)
             rate = headroom * raw[b, i, RATE_SHORT]
             need = wanted(rate, ahead, throughput[i], servers[i], drain_s)
-            need = max(need, least[i]) if serves(raw, b, i, interval_s) else held
-            shares[b, i] = need if active else 0.0
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
+            shares[b, i] = need * active
         fit(shares, b, gpus, held)
     return shares
 

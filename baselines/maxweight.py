@@ -28,6 +28,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     hold,
     is_active,
     rows,
@@ -61,11 +62,11 @@ def _decide(
             calls = calls_at(raw, b, i)
             active = is_active(raw, b, i, calls, keep_warm_s)
             need = wanted(raw[b, i, RATE_SHORT], calls, throughput[i], servers[i], drain_s)
-            need = max(need, least[i]) if serves(raw, b, i, interval_s) else held
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
             pressure[i] = worth[i] * calls**power
-            shares[b, i] = need if active else 0.0
-            room -= held if active else 0.0
-            sought += need - held if active else 0.0
+            shares[b, i] = need * active
+            room -= held * active
+            sought += (need - held) * active
         if sought > room:
             serve_in_order(shares, b, np.argsort(-pressure, kind="mergesort"), held, room)
     return shares
@@ -94,6 +95,7 @@ class MaxWeight(Compiled):
         Range("drain_s", 0.5, 50.0, log=True),
         Range("keep_warm_s", 0.5, 300.0, log=True),
     )
+    beyond_linear = "sorts"
     _rule = staticmethod(_decide)
 
     def __post_init__(self) -> None:

@@ -18,20 +18,16 @@ from typing import Any
 import numpy as np
 
 from ..baselines import make_allocator
-from ..envs.agent import Agent
 from ..envs.env import SliceEnv
-from ..envs.kernel.observe import RAW_COLUMNS
-from ..envs.observation import Observation
-from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
 from . import bench_cases as cases
 from . import bench_families as families
 from . import paper
 from .bench_cases import clock
+from .bench_decisions import decisions
 from .rollout import play
 from .session import progress, versions
 
-SIZES = (4, 16, 64, 256, 1024)
 QUEUES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 1024
 REPEATS = 5
@@ -51,7 +47,7 @@ def measure(*, quick: bool = False, quiet: bool = False) -> Figures:
         _environments,
         _memory,
         _paper,
-        _decisions,
+        decisions,
         _queues,
         *families.STEPS,
         _ppo,
@@ -245,34 +241,6 @@ def _paper(scale: float) -> Figures:
         return (clock() - begun) * 30 / repetitions
 
     return {"paper_30_repetitions_s": _best(repeat, 3)}
-
-
-def _decisions(scale: float) -> Figures:
-    """Time per decision by number of agents [µs]."""
-    table = {
-        name: {str(n): _decision_us(name, n, max(20, int(400 * scale))) for n in SIZES}
-        for name in families.ALLOCATORS
-    }
-    return {"decision_us_by_agents": table}
-
-
-def _decision_us(name: str, n_agents: int, n: int) -> float:
-    agents = tuple(
-        Agent(f"agent{i}", throughput=1.0 + i % 7, min_share=1.0 / n_agents)
-        for i in range(n_agents)
-    )
-    scenario = Scenario(agents, gpus=float(n_agents), name="growth")
-    raw = np.random.default_rng(4).uniform(0, 9, (n, n_agents, len(RAW_COLUMNS)))
-    allocator = make_allocator(name)
-    allocator.reset(scenario)
-
-    def decide() -> float:
-        begun = clock()
-        for k in range(n):
-            allocator.allocate(Observation(scenario, np.int64(k), raw[k]))  # type: ignore[arg-type]
-        return 1e6 * (clock() - begun) / n
-
-    return _best(decide, 3)
 
 
 def _queues(scale: float) -> Figures:

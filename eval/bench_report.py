@@ -60,7 +60,7 @@ def as_table(figures: Mapping[str, Any]) -> RenderableType:
         table.add_row(quantity(value), Text(what), wanted, verdict)
     notes = [Text(f"{key}: {reason}") for key, reason in figures["reasons"].items()]
     grown = (
-        _growth("Time per decision [µs] by number of agents", figures["decision_us_by_agents"]),
+        _decisions(figures),
         _growth("Kernel time per call [ns] by length of the queue", figures["call_ns_by_queue"]),
     )
     by_name = (_by_name(title, figures[key], target) for key, title, target in TABLES)
@@ -87,6 +87,32 @@ def quantity(value: float | None) -> str:
     if value >= 1e6:
         return f"{value / 1e6:.1f} M"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _decisions(figures: Mapping[str, Any]) -> Table:
+    """Show times per decision, how they grow, and which targets are missed."""
+    sizes = list(next(iter(figures["decision_us"].values())))
+    table = grid("Time per decision [µs] by number of agents, and the power of it that this is")
+    table.add_column("", no_wrap=True)
+    for header in (*(f"{int(size):,}" for size in sizes), "power"):
+        table.add_column(header, justify="right")
+    table.add_column("", no_wrap=True)
+    for name, row in figures["decision_us"].items():
+        cells = [*(row[size] for size in sizes), figures["decision_growth"][name]]
+        verdict = decision_verdict(row, figures["decision_targets_us"][name])
+        table.add_row(
+            name, *map(quantity, cells), verdict or figures["decision_reported"].get(name, "")
+        )
+    return table
+
+
+def decision_verdict(times: Mapping[str, float | None], targets: Mapping[str, float]) -> str:
+    """Return whether times are at most what they should be, or at which sizes they are not."""
+    taken = {size: time for size, time in times.items() if size in targets and time is not None}
+    missed = [f"{int(size):,}" for size, time in taken.items() if time > targets[size]]
+    if missed:
+        return f"missed at {', '.join(missed)}"
+    return "met" if taken else ""
 
 
 def _growth(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:

@@ -1,0 +1,110 @@
+"""Time per decision by allocator and number of agents: `allocate`, as its caller waits for it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..baselines import Allocator, allocator_class, make_allocator, names
+from ..envs.errors import ConfigError
+from ..envs.observation import Observation
+from . import bench_crowd as crowd
+from .bench_cases import clock
+
+SIZES = (4, 1_024, 1_000_000)
+LARGE = SIZES[-1]  # not in a quick run: its agents alone take seconds to make
+# What O(N) rules are held to by number of agents [µs], and what two of the others are.
+LINEAR = {4: 5.0, LARGE: 20_000.0}
+OWN: Mapping[str, Mapping[int, float]] = {"learned": {4: 100.0}, "mpc": {4: 20_000.0}}
+MEASURED_S = 0.05  # of the CPU, in one repetition
+FEWEST, MOST = 10, 2_000  # decisions of a repetition; autoscalers think at every few only
+REPEATS = 3
+
+Figures = dict[str, Any]
+Floats = NDArray[np.float64]
+
+
+def decisions(scale: float) -> Figures:
+    """Time per decision of all causal allocators: `decision_us`, `decision_growth` and targets."""
+    with TemporaryDirectory() as folder:
+        policy = crowd.write_policy(Path(folder))
+        texts = {"learned": f"learned:{policy}", "mpc": "mpc:horizon=60"}
+        causal = [name for name in names() if allocator_class(name).causal]
+        return table(
+            {name: texts.get(name, name) for name in causal},
+            SIZES if scale == 1.0 else SIZES[:-1],
+            scale * MEASURED_S,
+        )
+
+
+def table(texts: Mapping[str, str], sizes: Iterable[int], measured_s: float) -> Figures:
+    """Measure allocators made of `texts`, by name.
+
+    Returns:
+        `decision_us` by allocator and number of agents [µs], null with a reason where the allocator
+        refuses; `decision_growth`, the exponent of N from 1,024 to a million agents;
+        `decision_targets_us`, what each is held to; and `decision_reported`, of those that are not
+        held to what O(N) is, why.
+    """
+    times: dict[str, dict[str, float | None]] = {name: {} for name in texts}
+    reasons = {}
+    for n in sizes:
+        case = crowd.crowd(n)
+        for name, text in texts.items():
+            try:
+                times[name][str(n)] = decision_us(make_allocator(text), *case, measured_s)
+            except ConfigError as error:
+                times[name][str(n)] = None
+                reasons[f"decision_us.{name}.{n}"] = str(error)
+    return {
+        "decision_us": times,
+        "decision_growth": {name: growth(row) for name, row in times.items()},
+        "decision_targets_us": {name: targets(name) for name in texts},
+        "decision_reported": {name: why for name in texts if (why := _beyond_linear(name))},
+        "reasons": reasons,
+    }
+
+
+def decision_us(allocator: Allocator, scenario: Any, seen: Floats, measured_s: float) -> float:
+    """Return the time of a decision [µs]: the mean of a repetition, the best of three.
+
+    Decisions are counted on: an allocator with memory answers one that it has seen by heart.
+    """
+    allocator.reset(scenario)
+    shown = zip(itertools.count(), itertools.cycle(seen), strict=False)
+
+    def play(n: int) -> float:
+        ahead = [Observation(scenario, np.int64(k), raw) for k, raw in itertools.islice(shown, n)]
+        begun = clock()
+        for observation in ahead:
+            allocator.allocate(observation)
+        return (clock() - begun) / n
+
+    play(1)
+    n = min(MOST, max(FEWEST, int(measured_s / play(1))))
+    return 1e6 * min(play(n) for _ in range(REPEATS))
+
+
+def growth(times: Mapping[str, float | None]) -> float | None:
+    """Return the exponent of N in the time between the two largest sizes; 1 is in proportion."""
+    small, large = (times.get(str(n)) for n in SIZES[-2:])
+    if small is None or large is None:
+        return None
+    return math.log(large / small) / math.log(SIZES[-1] / SIZES[-2])
+
+
+def targets(name: str) -> dict[str, float]:
+    """Return what an allocator is held to by number of agents [µs]; empty: it is reported."""
+    default = {} if _beyond_linear(name) else LINEAR
+    return {str(n): most for n, most in OWN.get(name, default).items()}
+
+
+def _beyond_linear(name: str) -> str:
+    return allocator_class(name).beyond_linear
