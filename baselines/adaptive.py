@@ -11,29 +11,51 @@ shares below their minima, as in the paper, whose minima add up to the whole poo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Allocator, Shares, register
+from .base import Shares, register
+from .compiled import ARRIVALS, Compiled, rows, rule
 
 if TYPE_CHECKING:
-    from ..envs.observation import Observation
+    from ..envs.spec import Scenario
+
+
+@rule
+def _decide(raw: Shares, constants: Shares, gpus: float, interval_s: float) -> Shares:
+    minimum, priority = constants[0], constants[1]
+    shares = np.empty(raw.shape[:2])
+    for b in range(len(raw)):
+        total, given = 0.0, 0.0
+        for i in range(raw.shape[1]):
+            demand = raw[b, i, ARRIVALS] / interval_s * minimum[i] / priority[i]
+            shares[b, i] = demand
+            total += demand
+        some = total > 0.0
+        for i in range(raw.shape[1]):
+            wanted = gpus * shares[b, i] / total if some else 0.0
+            shares[b, i] = max(wanted, minimum[i]) if some else 0.0
+            given += shares[b, i]
+        # Equal to "scale by G/Σg where Σg > G" without dividing by the sum of nothing.
+        scale = gpus / max(given, gpus)
+        for i in range(raw.shape[1]):
+            shares[b, i] *= scale
+    return shares
 
 
 @register("adaptive")
-class Adaptive(Allocator):
-    """Shares by demand over priority, with minima, normalised to the pool: O(N)."""
+class Adaptive(Compiled):
+    """Shares by demand over priority, with minima, normalised to the pool: O(N).
 
-    def allocate(self, observation: Observation) -> Shares:
-        """Return Algorithm 1's shares; nothing for anybody where no call has just arrived."""
-        scenario = observation.scenario
-        demand = observation.arrival_rate * scenario.min_share / scenario.priority
-        total = np.add.reduce(demand, axis=-1, keepdims=True)  # `sum` costs twice the time
-        some = total > 0
-        wanted = scenario.gpus * demand / np.where(some, total, 1.0)
-        shares = np.maximum(wanted, scenario.min_share) * some
-        given = np.add.reduce(shares, axis=-1, keepdims=True)
-        # Equal to "scale by G/Σg where Σg > G" without dividing by the sum of nothing.
-        fits: Shares = shares * (scenario.gpus / np.maximum(given, scenario.gpus))
-        return fits
+    Nobody gets anything where no call has just arrived.
+    """
+
+    _rule = staticmethod(_decide)
+
+    def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
+        return (
+            rows(scenario.min_share, scenario.priority),
+            float(scenario.gpus),
+            float(scenario.interval_s),
+        )

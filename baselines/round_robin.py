@@ -40,7 +40,8 @@ class RoundRobin(Allocator):
 
     def allocate(self, observation: Observation) -> Shares:
         """Return G for the agent whose turn it is."""
-        n_agents = observation.scenario.n_agents
-        turn = np.asarray(observation.decision) // self.quantum % n_agents
-        mine = np.arange(n_agents) == turn[..., None]
-        return np.where(mine, observation.scenario.gpus, 0.0)
+        scenario = observation.scenario
+        shares = np.zeros(observation.raw.shape[:-1])
+        turn = observation.decision // self.quantum % scenario.n_agents
+        shares[turn if shares.ndim == 1 else (np.arange(len(shares)), turn)] = scenario.gpus
+        return shares

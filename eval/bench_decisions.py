@@ -25,6 +25,7 @@ LINEAR = {4: 5.0, LARGE: 20_000.0}
 OWN: Mapping[str, Mapping[int, float]] = {"learned": {4: 100.0}, "mpc": {4: 20_000.0}}
 MEASURED_S = 0.05  # of the CPU, in one repetition
 FEWEST, MOST = 10, 2_000  # decisions of a repetition; autoscalers think at every few only
+LONG_S = 0.5  # a decision of this length is a repetition
 REPEATS = 3
 
 Figures = dict[str, Any]
@@ -88,7 +89,8 @@ def decision_us(allocator: Allocator, scenario: Any, seen: Floats, measured_s: f
         return (clock() - begun) / n
 
     play(1)
-    n = min(MOST, max(FEWEST, int(measured_s / play(1))))
+    once = play(1)
+    n = 1 if once > LONG_S else min(MOST, max(FEWEST, int(measured_s / once)))
     return 1e6 * min(play(n) for _ in range(REPEATS))
 
 
