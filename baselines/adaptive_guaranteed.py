@@ -59,7 +59,7 @@ def _decide(
     demand = np.empty(raw.shape[1])
     claims = np.empty((2, raw.shape[1]))
     for b in range(len(raw)):
-        room, n = gpus, 0
+        room, above, n = gpus, 0.0, 0
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             work = raw[b, i, ARRIVALS] / interval_s + calls / drain_s
@@ -67,11 +67,12 @@ def _decide(
             kept = minimum[i] * active
             demand[i] = sought = work * worth[i] * serves(raw, b, i, interval_s)
             shares[b, i] = kept
+            above += sought
             claims[0, n], claims[1, n] = kept, sought
             n += 1 if sought > 0.0 else 0
             room -= either(sought > 0.0, 0.0, kept)
         if n > 0:
-            level = _level(claims, n, room)
+            level = _level(claims, n, above, room)
             for i in range(raw.shape[1]):
                 shares[b, i] = max(shares[b, i], level * demand[i])
         fit(shares, b, gpus, held)
@@ -79,7 +80,7 @@ def _decide(
 
 
 @rule
-def _level(claims: Shares, n: int, room: float) -> float:
+def _level(claims: Shares, n: int, above: float, room: float) -> float:
     """Return θ with Σ max(R, θ·d) = room, by Newton's method: it falls and ends exactly.
 
     The sum is convex in θ and made of straight pieces, so that each step either leaves somebody
@@ -88,11 +89,9 @@ def _level(claims: Shares, n: int, room: float) -> float:
     Args:
         claims: Minima and demands above 0, (2, at least n); used up.
         n: Number of agents.
+        above: Sum of their demands.
         room: What the others leave of the pool.
     """
-    above = 0.0
-    for k in range(n):
-        above += claims[1, k]
     level = np.inf
     while above > 0.0:
         level, before, n, above = min(level, max(0.0, room) / above), n, 0, 0.0

@@ -3,8 +3,8 @@
 A rule takes raw observations (B, N, columns), constants of the agents (rows, N) and plain numbers,
 and returns shares (B, N) [GPU]. It reads the observation once, in order, and hands on array, row
 and agent instead of slices: a slice is counted atomically, which was most of a rule's time. Among
-a million agents the processor cannot guess who is active: terms are chosen (`&`, `max`, `x if c
-else y`) and not jumped over, which halves the time.
+a million agents the processor cannot guess who is active: terms are chosen (`&`, `max`, `either`,
+times a truth value) and not jumped over, which halves the time.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def fit(shares: Shares, b: int, gpus: float, held: float) -> None:
 
 
 @compiled
-def water_level(extras: Shares, n: int, room: float) -> float:
+def water_level(extras: Shares, n: int, weights: float, room: float) -> float:
     """Return θ with Σ min(extra, θ·weight) = room, by Newton's method: it rises and ends exactly.
 
     The sum is concave in θ and made of straight pieces, so that each step either serves somebody
@@ -249,11 +249,9 @@ def water_level(extras: Shares, n: int, room: float) -> float:
     Args:
         extras: What n agents want, and their weights, (2, at least n); used up.
         n: Number of agents.
+        weights: Sum of their weights.
         room: What there is, at most the sum of all extras.
     """
-    weights = 0.0
-    for k in range(n):
-        weights += extras[1, k]
     level = 0.0
     while weights > 0.0:
         # At least what it was: rounding may leave less than nothing for small weights.
@@ -297,8 +295,9 @@ def share_of_replicas(
     No replica is no share. The footprint is `least`, since less costs the same; an agent that could
     not serve before the next decision holds its place.
     """
-    running = max(least, replicas * replica) if serves(raw, b, i, interval_s) else held
-    return running if replicas > 0.0 else 0.0
+    running = either(serves(raw, b, i, interval_s), max(least, replicas * replica), held)
+    share: float = running * (replicas > 0.0)
+    return share
 
 
 @compiled

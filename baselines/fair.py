@@ -56,7 +56,7 @@ def _decide(
     shares = np.empty(raw.shape[:2])
     extras = np.empty((2, raw.shape[1]))
     for b in range(len(raw)):
-        room, sought, n = gpus, 0.0, 0
+        room, sought, weights, n = gpus, 0.0, 0.0, 0
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             active = is_active(raw, b, i, calls, keep_warm_s)
@@ -66,10 +66,11 @@ def _decide(
             extra = max(0.0, need - minimum[i])
             room -= need - extra
             sought += extra
+            weights += weight[i] * (need > minimum[i])
             extras[0, n], extras[1, n] = extra, weight[i]
             n += 1 if extra > 0.0 else 0
         if sought > room:
-            level = water_level(extras, n, max(0.0, room))
+            level = water_level(extras, n, weights, max(0.0, room))
             for i in range(raw.shape[1]):
                 extra = max(0.0, shares[b, i] - minimum[i])
                 shares[b, i] += min(extra, level * weight[i]) - extra

@@ -18,7 +18,6 @@ the decisions, and a replica of a model that is not loaded is not ready.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from .compiled import (
     WARM,
     Remembering,
     calls_at,
+    either,
     fit,
     hold,
     is_new,
@@ -68,13 +68,19 @@ def _decide(
     least = constants[0]
     shares = np.empty(raw.shape[:2])
     for b in range(len(raw)):
-        if is_new(decision, clock, memory, b):
-            for i in range(raw.shape[1]):
-                _sample(memory, b, i, calls_at(raw, b, i), windows[0], windows[1])
-                now = decision[b] * interval_s
-                ready = raw[b, i, WARM] > 0.0
-                _scale(memory, b, i, windows, ready, now, target, stable_s, threshold, grace_s)
+        now = decision[b] * interval_s
+        new = is_new(decision, clock, memory, b)
+        seen = int(memory[b, SEEN, 0])
+        memory[b, SEEN, 0] += new
+        slot, leaving = SAMPLES + seen % windows[0], SAMPLES + (seen - windows[1]) % windows[0]
+        stable, panic = min(seen + 1, windows[0]), min(seen + 1, windows[1])
         for i in range(raw.shape[1]):
+            if new:
+                _sample(memory, b, i, calls_at(raw, b, i), slot, leaving)
+                by_stable = np.ceil(memory[b, STABLE, i] / stable / target)
+                by_panic = np.ceil(memory[b, PANIC, i] / panic / target)
+                ready = max(1.0, memory[b, REPLICAS, i] * (raw[b, i, WARM] > 0.0))
+                _scale(memory, b, i, by_stable, by_panic, ready, now, stable_s, threshold, grace_s)
             count = memory[b, REPLICAS, i]
             shares[b, i] = share_of_replicas(raw, b, i, count, replica, least[i], held, interval_s)
         fit(shares, b, gpus, held)
@@ -82,15 +88,11 @@ def _decide(
 
 
 @rule
-def _sample(memory: Shares, b: int, i: int, calls: float, stable: int, panic: int) -> None:
-    """Add a sample to both sums, and take those out that leave their windows."""
-    seen = int(memory[b, SEEN, i])
-    slot = SAMPLES + seen % stable
+def _sample(memory: Shares, b: int, i: int, calls: float, slot: int, leaving: int) -> None:
+    """Add a sample to both sums, and take out what leaves their windows: 0 until they are full."""
     memory[b, STABLE, i] += calls - memory[b, slot, i]
-    leaving = memory[b, SAMPLES + (seen - panic) % stable, i] if seen >= panic else 0.0
-    memory[b, PANIC, i] += calls - leaving
+    memory[b, PANIC, i] += calls - memory[b, leaving, i]
     memory[b, slot, i] = calls
-    memory[b, SEEN, i] += 1.0
 
 
 @rule
@@ -98,32 +100,28 @@ def _scale(
     memory: Shares,
     b: int,
     i: int,
-    windows: NDArray[np.int64],
-    is_ready: bool,
+    stable: float,
+    panic: float,
+    ready: float,
     now: float,
-    target: float,
     stable_s: float,
     threshold: float,
     grace_s: float,
 ) -> None:
-    """Set the replicas of agent i from the sums of its windows."""
-    seen = memory[b, SEEN, i]
-    stable = math.ceil(memory[b, STABLE, i] / min(seen, windows[0]) / target)
-    panic = math.ceil(memory[b, PANIC, i] / min(seen, windows[1]) / target)
-    ready = max(1.0, memory[b, REPLICAS, i]) if is_ready else 1.0
-    if panic / ready >= threshold:
-        memory[b, PANIC_UNTIL, i] = now + stable_s
-    elif memory[b, PANIC_UNTIL, i] < now:
-        memory[b, PANIC_UNTIL, i] = memory[b, MOST, i] = 0.0
-    low, high = math.floor(ready / MAX_SCALE_DOWN), math.ceil(ready * MAX_SCALE_UP)
-    wanted = float(min(max(stable, low), high))
-    if memory[b, PANIC_UNTIL, i] > 0.0:
-        wanted = max(wanted, min(max(panic, low), high), memory[b, MOST, i])
-        memory[b, MOST, i] = wanted
-    if wanted > 0.0:
-        memory[b, LAST_WANTED, i] = now
-    elif memory[b, REPLICAS, i] > 0.0 and now - memory[b, LAST_WANTED, i] < grace_s:
-        wanted = 1.0
+    """Set the replicas of agent i from those that its windows want."""
+    until = memory[b, PANIC_UNTIL, i]
+    until = either(panic / ready >= threshold, now + stable_s, until * (until >= now))
+    low, high = np.floor(ready / MAX_SCALE_DOWN), np.ceil(ready * MAX_SCALE_UP)
+    in_panic = until > 0.0
+    most = max(min(max(panic, low), high), memory[b, MOST, i])
+    wanted = max(min(max(stable, low), high), most * in_panic)
+    memory[b, PANIC_UNTIL, i] = until
+    memory[b, MOST, i] = wanted * in_panic
+    if grace_s > 0.0:
+        last = either(wanted > 0.0, now, memory[b, LAST_WANTED, i])
+        memory[b, LAST_WANTED, i] = last
+        stays = (memory[b, REPLICAS, i] > 0.0) & (now - last < grace_s)
+        wanted = max(wanted, 1.0 * stays)
     memory[b, REPLICAS, i] = wanted
 
 

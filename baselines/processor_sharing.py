@@ -19,7 +19,18 @@ import numpy as np
 
 from ..envs import checks
 from .base import Choice, Range, Shares, register
-from .compiled import Compiled, calls_at, duration, fit, hold, is_active, rows, rule, serves
+from .compiled import (
+    Compiled,
+    calls_at,
+    duration,
+    either,
+    fit,
+    hold,
+    is_active,
+    rows,
+    rule,
+    serves,
+)
 from .parameters import check_truth
 
 if TYPE_CHECKING:
@@ -43,14 +54,14 @@ def _decide(
         for i in range(raw.shape[1]):
             calls = calls_at(raw, b, i)
             active = is_active(raw, b, i, calls, keep_warm_s)
-            served = calls if serves(raw, b, i, interval_s) else 0.0
+            served = calls * serves(raw, b, i, interval_s)
             total += right[i] * served
             # Below 0 stands who only holds its place.
-            shares[b, i] = served if served > 0.0 else (-held if active else 0.0)
+            shares[b, i] = either(served > 0.0, served, -held * active)
         each = gpus / total if total > 0.0 else 0.0
         for i in range(raw.shape[1]):
             given = max(0.0, shares[b, i]) * min(each * right[i], per_call)
-            shares[b, i] = max(held, given) if shares[b, i] != 0.0 else 0.0
+            shares[b, i] = max(held, given) * (shares[b, i] != 0.0)
         fit(shares, b, gpus, held)
     return shares
 

@@ -30,6 +30,7 @@ from .compiled import (
     Compiled,
     calls_at,
     duration,
+    either,
     fit,
     hold,
     is_active,
@@ -63,11 +64,11 @@ def _decide(
             active = is_active(raw, b, i, calls, keep_warm_s)
             rate = raw[b, i, RATE_SHORT] + calls / drain_s
             served = active & serves(raw, b, i, interval_s)
-            busy = rate / throughput[i] if served else 0.0
+            busy = rate / throughput[i] * served
             slack -= busy
             roots += math.sqrt(weight[i] * busy)
             # Below 0 stands who only holds its place; it is too little to matter for the slack.
-            shares[b, i] = busy if busy > 0.0 else (-held if active else 0.0)
+            shares[b, i] = either(busy > 0.0, busy, -held * active)
         _share_out(shares, b, weight, least, slack, roots, held, most)
         fit(shares, b, gpus, held)
     return shares
@@ -89,8 +90,8 @@ def _share_out(
     for i in range(shares.shape[1]):
         busy = max(0.0, shares[b, i])
         given = max(least[i], busy + factor * math.sqrt(weight[i] * busy))
-        given = held if shares[b, i] < 0.0 else given
-        shares[b, i] = given if shares[b, i] != 0.0 else 0.0
+        given = either(shares[b, i] < 0.0, held, given)
+        shares[b, i] = given * (shares[b, i] != 0.0)
 
 
 @register("square_root")
