@@ -60,7 +60,7 @@ def as_table(figures: Mapping[str, Any]) -> RenderableType:
         table.add_row(quantity(value), Text(what), wanted, verdict)
     notes = [Text(f"{key}: {reason}") for key, reason in figures["reasons"].items()]
     grown = (
-        _decisions(figures),
+        decision_table(figures),
         _growth("Kernel time per call [ns] by length of the queue", figures["call_ns_by_queue"]),
     )
     by_name = (_by_name(title, figures[key], target) for key, title, target in TABLES)
@@ -89,10 +89,10 @@ def quantity(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def _decisions(figures: Mapping[str, Any]) -> Table:
+def decision_table(figures: Mapping[str, Any]) -> Table:
     """Show times per decision, how they grow, and which targets are missed."""
     sizes = list(next(iter(figures["decision_us"].values())))
-    table = grid("Time per decision [µs] by number of agents, and the power of it that this is")
+    table = grid("Time per decision [µs] by number of agents, and the power that it grows with")
     table.add_column("", no_wrap=True)
     for header in (*(f"{int(size):,}" for size in sizes), "power"):
         table.add_column(header, justify="right")

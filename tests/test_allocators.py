@@ -332,6 +332,14 @@ class TestDemand:
         ).allocate(observation)
         np.testing.assert_allclose(shares, [0.5, 0.5], rtol=1e-6)  # fast has all that it wants
 
+    def test_ranks_far_apart_take_nothing_from_each_other(self):
+        # ω·T to the 60th spans 57 decimal places; those before are served to the last digit.
+        agents = tuple(Agent(f"a{i}", throughput=t) for i, t in enumerate((1.0, 3.0, 9.0)))
+        world = Scenario(agents, gpus=1.0, share_quantum=0.0)
+        text = "demand:exponent=60,drain_s=1,floor=0,headroom=0,service_s=1e6"
+        shares = make_allocator(text).allocate(with_calls(world, queue=[5, 1.5, 4.5], warm=1))
+        np.testing.assert_allclose(shares, [0.0, 0.5, 0.5], atol=1e-15)
+
     def test_guaranteed_minima_hold_while_active(self):
         world = scenario(4)  # min_share 0.125 each
         observation = with_calls(world, queue=[100, 1, 1, 0], warm=1, idle_s=[0, 0, 0, 1e6])

@@ -131,6 +131,17 @@ class TestCMu:
         shares = allocate("cmu:drain_s=8", Scenario(agents), in_service=1)
         assert shares[0] == pytest.approx(0.25)
 
+    @pytest.mark.parametrize("part", [1e-4, 0.3, 0.999])
+    def test_thousands_are_served_in_order(self, part):
+        rng = np.random.default_rng(0)
+        throughput, queue = rng.uniform(1, 9, 3000), rng.integers(1, 50, 3000)
+        needs = queue / throughput
+        pool = float(part * needs.sum())
+        shares = allocate("cmu:drain_s=1", world(throughput.tolist(), gpus=pool), queue=queue)
+        first = np.argsort(-throughput)
+        served = np.minimum(needs[first].cumsum(), pool)  # by those before and oneself
+        np.testing.assert_allclose(shares[first], np.diff(served, prepend=0.0), atol=1e-5)
+
     def test_no_order_of_two_classes_costs_less(self):
         # Eight calls each at 0. In the order of ω·T: the first class is done at 0.5, 1 … 4, the
         # second at 4.25 … 6: Σ ω·t = 18 + (8·4 + 0.25·36)/4 = 28.25. The quantum that the second
