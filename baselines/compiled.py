@@ -182,8 +182,7 @@ def duration(field: str, value: float) -> None:
 def either(condition: bool, one: float, other: float) -> float:
     """Return one of two finite numbers without a jump: times 1, plus the other times 0."""
     part = 1.0 if condition else 0.0
-    chosen: float = part * one + (1.0 - part) * other
-    return chosen
+    return part * one + (1.0 - part) * other
 
 
 @compiled
@@ -244,13 +243,8 @@ def water_level(extras: Shares, n: int, weights: float, room: float) -> float:
     """Return θ with Σ min(extra, θ·weight) = room, by Newton's method: it rises and ends exactly.
 
     The sum is concave in θ and made of straight pieces, so that each step either serves somebody
-    more in full or is the last. Who is full leaves the others to the next step.
-
-    Args:
-        extras: What n agents want, and their weights, (2, at least n); used up.
-        n: Number of agents.
-        weights: Sum of their weights.
-        room: What there is, at most the sum of all extras.
+    more in full or is the last. Who is full leaves the others to the next step: `extras`, (2, n),
+    what n agents want and their weights, are used up. `weights` is the sum of these.
     """
     level = 0.0
     while weights > 0.0:
@@ -296,8 +290,7 @@ def share_of_replicas(
     not serve before the next decision holds its place.
     """
     running = either(serves(raw, b, i, interval_s), max(least, replicas * replica), held)
-    share: float = running * (replicas > 0.0)
-    return share
+    return running * (replicas > 0.0)
 
 
 @compiled

@@ -47,7 +47,10 @@ def crowd(n_agents: int) -> tuple[Scenario, Floats]:
     scenario = Scenario(agents, gpus=gpus, horizon_s=1e6, name="crowd")
     # Distinct ones as far as they fit into memory: a branch predictor learns a few that repeat.
     n_seen = min(256, max(2, 16_384 // n_agents))
-    return scenario, np.stack([_seen(scenario, rng) for _ in range(n_seen)])
+    seen = np.empty((n_seen, n_agents, len(raw_columns(scenario))))
+    for one in seen:
+        one[:] = _seen(scenario, rng)
+    return scenario, seen
 
 
 def _seen(scenario: Scenario, rng: np.random.Generator) -> Floats:
