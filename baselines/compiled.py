@@ -188,8 +188,7 @@ def either(condition: bool, one: float, other: float) -> float:
 @compiled
 def calls_at(raw: Shares, b: int, i: int) -> float:
     """Return the calls of agent i that wait or are in service."""
-    calls: float = raw[b, i, QUEUE] + raw[b, i, IN_SERVICE]
-    return calls
+    return raw[b, i, QUEUE] + raw[b, i, IN_SERVICE]  # type: ignore[no-any-return]
 
 
 @compiled
@@ -200,15 +199,13 @@ def is_active(raw: Shares, b: int, i: int, calls: float, keep_warm_s: float) -> 
     """
     in_memory = raw[b, i, LOADING] + raw[b, i, WARM] > 0.0
     kept = in_memory & (raw[b, i, IDLE] < keep_warm_s)
-    active: bool = (calls > 0.0) | kept | (keep_warm_s == np.inf)
-    return active
+    return (calls > 0.0) | kept | (keep_warm_s == np.inf)  # type: ignore[no-any-return]
 
 
 @compiled
 def serves(raw: Shares, b: int, i: int, interval_s: float) -> bool:
     """Return whether an agent could serve before the next decision; else a share is wasted."""
-    soon: bool = raw[b, i, READY_IN] < interval_s
-    return soon
+    return raw[b, i, READY_IN] < interval_s  # type: ignore[no-any-return]
 
 
 @compiled
@@ -290,7 +287,7 @@ def share_of_replicas(
     not serve before the next decision holds its place.
     """
     running = either(serves(raw, b, i, interval_s), max(least, replicas * replica), held)
-    return running * (replicas > 0.0)
+    return either(replicas > 0.0, running, 0.0)  # type: ignore[no-any-return]
 
 
 @compiled
@@ -300,5 +297,4 @@ def is_new(decision: NDArray[np.int64], clock: NDArray[np.int64], memory: Shares
     clock[b] = decision[b]
     if decision[b] < last:
         memory[b] = 0.0
-    new: bool = decision[b] != last
-    return new
+    return decision[b] != last  # type: ignore[no-any-return]
