@@ -1,0 +1,1 @@
+"""The linear program that `mpc` solves at every decision, and its solver."""

@@ -1,0 +1,259 @@
+"""The fluid program over the horizon: its columns and rows, laid out once for a scenario.
+
+Its formulas are in docs/allocators.md. N agents, K blocks of intervals; columns and rows of agent
+and block have the shape (N, K).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .constants import Constants, Floats, Ints
+from .matrix import Frame, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Blocks of intervals; the first is one interval, so that its share can be applied.
+
+    Attributes:
+        start: First interval of each block, (K,).
+        length: Intervals in each, (K,).
+    """
+
+    start: Ints
+    length: Ints
+
+    @classmethod
+    def of(cls, horizon: int, growth: float) -> Grid:
+        """Cut a horizon into blocks of which each is longer than the one before by a factor."""
+        edges, length = [0], 1.0
+        while edges[-1] < horizon:
+            edges.append(min(horizon, edges[-1] + int(length)))
+            length *= growth
+        return cls(np.array(edges[:-1]), np.diff(edges))
+
+    @property
+    def horizon(self) -> int:
+        """Intervals of all blocks."""
+        return int(self.start[-1] + self.length[-1])
+
+    def ended(self, load: Floats) -> Floats:
+        """Return the part of block k for which a load begun in block j is over, (..., K, K).
+
+        Args:
+            load: How long loads take, (...,) [intervals].
+        """
+        over = self.start + load[..., None]
+        left = (self.start + self.length)[:, None] - over[..., None, :]
+        return np.clip(left / self.length[:, None], 0.0, 1.0)
+
+    def after(self, lag: Ints) -> Ints:
+        """Return the last block that ends at most `lag` (...,) intervals after each, (..., K)."""
+        end = self.start + self.length
+        return np.searchsorted(end, end + lag[..., None], side="right") - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Columns, (N, K) unless it is said otherwise.
+
+    Attributes:
+        served: Calls' worth of work that is done.
+        left: Calls in the system at the block's end.
+        extra: GPUs billed above the footprint.
+        held: 1 where the model is in memory or loads.
+        loads: Loads begun up to this block.
+        loaded: Loads that have ended, in the mean of the block.
+        serves: 1 where the agent can serve.
+        reached: Calls that met a warm agent, less those for which a load has ended since.
+        keeps: 1 where the load in progress goes on, (N,).
+        reloads: Loads that are left to those after the horizon, (N,).
+        usable: GPUs of an elastic pool that are ready, (K,), else empty.
+        orders: GPUs ordered, (K,).
+        arriving: GPUs that become ready of those on order now, (K,).
+        rented: GPUs billed, (K,).
+    """
+
+    served: Ints
+    left: Ints
+    extra: Ints
+    held: Ints
+    loads: Ints
+    loaded: Ints
+    serves: Ints
+    reached: Ints
+    keeps: Ints
+    reloads: Ints
+    usable: Ints
+    orders: Ints
+    arriving: Ints
+    rented: Ints
+
+    @classmethod
+    def of(cls, shape: Shape, n: int, k: int, elastic: bool) -> Columns:
+        """Add the columns."""
+        cells = [shape.columns(n, k) for _ in range(8)]
+        pool = [shape.columns(k if elastic else 0) for _ in range(4)]
+        return cls(*cells, shape.columns(n), shape.columns(n), *pool)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows whose right-hand sides change, (N, K) unless it is said otherwise.
+
+    Attributes:
+        flow: What is left is what was, and arrives, and is not served.
+        pace: No more is served than arrives and a part of what was left.
+        memory: In memory is what was before, or has begun to load.
+        reach: How `reached` goes on.
+        waits: Nothing is done that met no warm agent.
+        capacity: Shares fit into the pool or the node, (nodes, K).
+        room: Models fit into memory, (nodes, K).
+        usable: What is ready has been, or was on order, (K,).
+    """
+
+    flow: Ints
+    pace: Ints
+    memory: Ints
+    reach: Ints
+    waits: Ints
+    capacity: Ints
+    room: Ints
+    usable: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A program without its numbers.
+
+    Attributes:
+        constants: Of the scenario.
+        grid: Blocks.
+        columns: Where columns are.
+        rows: Where rows are.
+        frame: The matrix.
+        equal: Whether a row is an equation, (rows,).
+    """
+
+    constants: Constants
+    grid: Grid
+    columns: Columns
+    rows: Rows
+    frame: Frame
+    equal: NDArray[np.bool_]
+
+
+def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Floats) -> Layout:
+    """Lay the program out for agents on nodes `home`, (N,), with `pace` by block, (K,)."""
+    shape, n, k = Shape(), len(constants.rate), len(grid.start)
+    elastic = constants.rented > 0
+    columns = Columns.of(shape, n, k, elastic)
+    served, left = columns.served, columns.left
+    flow = shape.rows((left, 1.0), (before(left), -1.0), (served, 1.0), like=left)
+    paced = shape.rows((served, 1.0), (before(left), -pace), like=left)
+    most = shape.rows((served, 1.0), like=left)
+    shape.put(most, columns.serves, -1.0, "most")
+    bill = shape.rows(
+        (columns.extra, -1.0), (columns.held, -constants.footprint[:, None]), like=left
+    )
+    shape.put(bill, served, 1.0, "share")
+    memory, ended = _add_memory(shape, columns, constants, grid)
+    reach, waits = _add_reach(shape, columns)
+    reload = shape.rows((columns.reloads, -1.0), (columns.held[:, -1], -1.0), like=left[:, 0])
+    shape.put(reload, left[:, -1], 1.0, "reload")
+    nodes = np.zeros((len(constants.gpus), k))
+    capacity, room = shape.rows(like=nodes), shape.rows(like=nodes)
+    shape.put(capacity[home], served, 1.0, "capacity")
+    limited = np.isfinite(constants.room)[home]
+    shape.put(room[home], columns.held, np.where(limited, constants.memory, 0.0)[:, None])
+    usable = _add_rent(shape, columns, constants, grid, capacity, room) if elastic else flow[:0, 0]
+    equal = np.zeros(shape.n_rows, dtype=bool)
+    equal[flow] = equal[reach] = equal[ended] = True
+    rows = Rows(flow, paced, memory, reach, waits, capacity, room, usable)
+    return Layout(constants, grid, columns, rows, shape.frame(), equal)
+
+
+def _add_memory(shape: Shape, columns: Columns, constants: Constants, grid: Grid) -> tuple[Ints, Ints]:
+    """Add when models are in memory, as in the bound's program (`program.cells`)."""
+    held, loads, serves, loaded = columns.held, columns.loads, columns.serves, columns.loaded
+    memory = shape.rows(
+        (held, 1.0), (before(held), -1.0), (loads, -1.0), (before(loads), 1.0), like=held
+    )
+    shape.put(memory[:, 0], columns.keeps, -1.0)
+    shape.rows((before(loads), 1.0), (loads, -1.0), like=held)
+    ended = shape.rows((loaded, -1.0), like=held)
+    part = grid.ended(constants.load)
+    for j in range(len(grid.start)):
+        # By begun loads instead of all loads up to j: what those of j + 1 on have not.
+        later = part[:, :, j + 1] if j + 1 < len(grid.start) else 0.0
+        shape.put(ended, loads[:, j : j + 1], part[:, :, j] - later)
+    keeps = columns.keeps[:, None]
+    shape.put(ended, keeps, 1.0, "ended")
+    shape.rows(
+        (serves, 1.0), (held, -1.0), (keeps, 1.0), (loads, 1.0), (loaded, -1.0), like=held
+    )
+    kept = grid.after(constants.keep)
+    later = kept > np.arange(len(grid.start))
+    shape.rows(
+        (np.where(later, serves, -1), 1.0),
+        (np.where(later, pick(held, kept), -1), -1.0),
+        (np.where(later, pick(loads, kept), -1), 1.0),
+        (np.where(later, loads, -1), -1.0),
+        like=held,
+    )
+    return memory, ended
+
+
+def _add_reach(shape: Shape, columns: Columns) -> tuple[Ints, Ints]:
+    """Let each part of the calls be done only where it met a warm agent or a load has ended since.
+
+    Of the a_j calls of block j at most serves_j + loaded_k − loaded_j are done by the end of k.
+    """
+    reached = columns.reached
+    loaded = columns.loaded
+    reach = shape.rows((reached, 1.0), (before(reached), -1.0), like=reached)
+    shape.put(reach, columns.serves, -1.0, "reach_serves")
+    shape.put(reach, loaded, 1.0, "reach_loaded")
+    waits = shape.rows((columns.left, -1.0), (reached, -1.0), like=reached)
+    shape.put(waits, loaded, -1.0, "waits_loaded")
+    return reach, waits
+
+
+def _add_rent(
+    shape: Shape, columns: Columns, constants: Constants, grid: Grid, capacity: Ints, room: Ints
+) -> Ints:
+    """Let shares fit into GPUs that are ready, and bill those on order with them."""
+    usable, orders, arriving = columns.usable, columns.orders, columns.arriving
+    start, lag = grid.start, constants.provision
+    # Orders of this block or before are ready in it.
+    come = np.searchsorted(start, start - lag, side="right") - 1
+    shape.put(capacity[0], usable, -1.0)
+    if np.isfinite(constants.room[0]):
+        shape.put(room[0], usable, -constants.room[0] / constants.gpus[0])
+    rows = shape.rows(
+        (usable, 1.0), (before(usable[None])[0], -1.0), (arriving, -1.0), like=usable
+    )
+    rent = shape.rows((usable, 1.0), (columns.rented, -1.0), like=usable)
+    for j in range(len(start)):
+        # An order is ready in the first block k with come[k] ≥ j, and billed from j until then.
+        ready = int(np.searchsorted(come, j))
+        if ready < len(start):
+            shape.put(rows[ready : ready + 1], orders[j], -1.0)
+        shape.put(rent[j:ready], orders[j], 1.0)
+        shape.put(rent[:j], arriving[j], 1.0)
+    return rows
+
+
+def before(columns: Ints) -> Ints:
+    """Return the columns of the block before, −1 in the first."""
+    return np.concatenate([np.full((len(columns), 1), -1), columns[:, :-1]], axis=1)
+
+
+def pick(columns: Ints, blocks: Ints) -> Ints:
+    """Return the columns of these blocks, (N, K) each; −1 stays −1."""
+    taken = np.take_along_axis(columns, np.maximum(blocks, 0), axis=1)
+    return np.where(blocks >= 0, taken, -1)
