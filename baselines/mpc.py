@@ -13,7 +13,7 @@ from .base import Allocator, Range, Shares, register
 from .compiled import hold
 from .control.constants import Constants
 from .control.numbers import Seen, fill
-from .control.program import Grid, lay_out
+from .control.program import Grid, Pace, lay_out
 from .control.solver import solve
 from .predictive import FORECASTS, Predictive
 
@@ -37,6 +37,7 @@ class MPC(Allocator):
     foresight: float = 0.5
     threshold: float = 0.5
     rate: float = 1.0
+    drop: float = 0.1
     binaries: bool = False
     time_limit_s: float = 10.0
 
@@ -54,14 +55,13 @@ class MPC(Allocator):
         self._grid = Grid.of(self.horizon, self.growth)
         self._layouts = {}
         self._hold = hold(scenario)
-        self._pace = min(1.0, scenario.interval_s / self.drain_s)
+        self._pace = Pace.of(self._grid, self.drain_s / scenario.interval_s)
 
     def _layout(self, home):
         key = tuple(home.tolist())
         if key not in self._layouts:
             c = Constants.of(self._scenario, home)
-            pace = 1.0 - (1.0 - self._pace) ** self._grid.length
-            self._layouts[key] = lay_out(c, home, self._grid, pace)
+            self._layouts[key] = lay_out(c, home, self._grid, self._pace)
         return self._layouts[key]
 
     def allocate(self, observation: Observation) -> Shares:
@@ -89,6 +89,7 @@ class MPC(Allocator):
             avail[home] = av
             d = scenario.interval_s
             a = np.maximum(arr[b], (up[b] / 10.0 * d)[:, None] * np.clip(10.0 / d - g.start, 0, g.length))
+            a = np.where(a < 1e-6, 0.0, a)
             seen = Seen(
                 f(observation.queue + observation.in_service)[b], a, st[b] == 3, st[b] == 2,
                 f(observation.ready_in_s)[b] / d, f(observation.keep_alive_left_s)[b] / d,
@@ -113,7 +114,7 @@ class MPC(Allocator):
         busy = (want >= self._hold) & ((seen.calls > 0) | (x[col.serves[:, 0]] >= self.threshold))
         share = np.where(can & busy, np.maximum(want, self._hold), 0.0)
         held, loads = x[col.held[:, 0]] >= self.threshold, x[col.loads[:, 0]] >= self.threshold
-        keep = np.where(seen.warm, held & (seen.kept < 1), np.where(seen.loading, held, loads))
+        keep = np.where(seen.warm, held & (seen.kept < 1), np.where(seen.loading, x[col.held[:, 0]] >= self.drop, loads))
         share = np.where((share == 0) & keep, self._hold, share)
         usable = np.minimum(seen.available, c.gpus)
         free = can & (share > 0) & (not c.rented)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .constants import Constants, Floats
-from .program import Grid, Layout
+from .program import Grid, Layout, Pace
 
 ROUNDING = 1e-9  # intervals: a load that ends so little after a decision has ended
+FEW = 1e-3  # calls: fewer are no reason for a coefficient that the solver cannot scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +60,14 @@ class Numbers:
     high: Floats
 
 
-def fill(layout: Layout, seen: Seen, headroom: float, pace: float, terminal: float) -> Numbers:
+def fill(layout: Layout, seen: Seen, headroom: float, pace: Pace, terminal: float) -> Numbers:
     """Set the layout's matrix and return the other numbers.
 
     Args:
         layout: The program.
         seen: What it begins with.
         headroom: GPUs given for each that the work needs.
-        pace: Part of the backlog that can be served in the first interval.
+        pace: How fast calls can be served.
         terminal: Factor on what a warm agent is worth at the horizon.
     """
     n_rows, n_columns = layout.frame.matrix.shape
@@ -84,7 +85,7 @@ def fill(layout: Layout, seen: Seen, headroom: float, pace: float, terminal: flo
 
 
 def _set_matrix(
-    layout: Layout, seen: Seen, coming: Floats, headroom: float, pace: float
+    layout: Layout, seen: Seen, coming: Floats, headroom: float, pace: Pace
 ) -> None:
     constants, frame, length = layout.constants, layout.frame, layout.grid.length
     health = np.where(seen.health > 0, seen.health, 1.0)  # who is stuck serves nothing anyway
@@ -92,9 +93,10 @@ def _set_matrix(
     frame.set("share", share)
     frame.set("capacity", share)
     total = np.cumsum(coming, axis=1)
-    everything = np.maximum(total[:, -1:], ROUNDING)
+    everything = np.maximum(total[:, -1:], FEW)
     most = np.minimum(constants.gpus.max() / share, everything)
-    at_once = np.maximum(seen.arrivals[:, 0] + pace * seen.calls, ROUNDING)
+    at_once = pace.fresh[0] * seen.arrivals[:, 0] + pace.waiting[0] * seen.calls
+    at_once = np.maximum(at_once, FEW)
     most[:, 0] = np.minimum(most[:, 0], at_once)
     frame.set("most", -most)
     frame.set("reach_serves", -coming)
@@ -125,12 +127,12 @@ def _bound_columns(layout: Layout, seen: Seen, least: Floats, most: Floats) -> N
         most[columns.arriving] = seen.ordered * steps / max(constants.provision, 1)
 
 
-def _bound_rows(layout: Layout, seen: Seen, coming: Floats, pace: float, high: Floats) -> None:
+def _bound_rows(layout: Layout, seen: Seen, coming: Floats, pace: Pace, high: Floats) -> None:
     rows, constants = layout.rows, layout.constants
     total = np.cumsum(coming, axis=1)
     high[rows.flow] = coming
-    high[rows.pace] = seen.arrivals
-    high[rows.pace[:, 0]] += pace * seen.calls
+    high[rows.pace] = pace.fresh * seen.arrivals
+    high[rows.pace[:, 0]] += pace.waiting[0] * seen.calls
     high[rows.memory[:, 0]] = seen.warm
     high[rows.waits] = -total
     finite = np.isfinite(constants.room)

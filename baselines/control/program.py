@@ -58,6 +58,28 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
+class Pace:
+    """The most of a block's calls that is served in it, if a call takes a mean time.
+
+    Calls leave at the rate 1/τ each: of those present at the beginning 1 − e^(−d/τ) go within d, of
+    those that come evenly over it 1 − (1 − e^(−d/τ))·τ/d.
+
+    Attributes:
+        waiting: Of those left by the block before, (K,).
+        fresh: Of those that arrive in it, (K,).
+    """
+
+    waiting: Floats
+    fresh: Floats
+
+    @classmethod
+    def of(cls, grid: Grid, mean: float) -> Pace:
+        """Return the parts for a mean time in the system, in intervals."""
+        waiting = -np.expm1(-grid.length / mean)
+        return cls(waiting, 1.0 - waiting * mean / grid.length)
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
     """Columns, (N, K) unless it is said otherwise.
 
@@ -147,14 +169,14 @@ class Layout:
     equal: NDArray[np.bool_]
 
 
-def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Floats) -> Layout:
-    """Lay the program out for agents on nodes `home`, (N,), with `pace` by block, (K,)."""
+def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Pace) -> Layout:
+    """Lay the program out for agents on nodes `home`, (N,), served at most at a pace."""
     shape, n, k = Shape(), len(constants.rate), len(grid.start)
     elastic = constants.rented > 0
     columns = Columns.of(shape, n, k, elastic)
     served, left = columns.served, columns.left
     flow = shape.rows((left, 1.0), (before(left), -1.0), (served, 1.0), like=left)
-    paced = shape.rows((served, 1.0), (before(left), -pace), like=left)
+    paced = shape.rows((served, 1.0), (before(left), -pace.waiting), like=left)
     most = shape.rows((served, 1.0), like=left)
     shape.put(most, columns.serves, -1.0, "most")
     bill = shape.rows(
