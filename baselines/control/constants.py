@@ -34,7 +34,7 @@ class Constants:
         memory: MB of each model, (N,).
         gpus: Most that the agents of each node can have, (nodes,) [GPU].
         room: Memory of each node, (nodes,) [MB]; infinite where there is no limit.
-        provision: Whole intervals from an order of GPUs until they are ready.
+        provision: From an order of GPUs until they are ready [intervals].
     """
 
     rate: Floats
@@ -49,12 +49,7 @@ class Constants:
     memory: Floats
     gpus: Floats
     room: Floats
-    provision: int
-
-    @property
-    def lag(self) -> Ints:
-        """Whole intervals of a cold start, (N,)."""
-        return np.ceil(self.load - 1e-9).astype(np.int64)
+    provision: float
 
     @classmethod
     def of(cls, scenario: Scenario, home: Ints) -> Constants:
@@ -84,7 +79,7 @@ class Constants:
             memory=scenario.memory_mb,
             gpus=np.array(sizes, dtype=np.float64),
             room=np.array([np.inf if one is None else one for one in rooms], dtype=np.float64),
-            provision=int(np.ceil(provision / delta - 1e-9)),
+            provision=provision / delta,
         )
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .constants import Constants, Floats
-from .program import Grid, Layout, Pace
+from .program import ROUNDING, Grid, Layout, Pace
 
-ROUNDING = 1e-9  # intervals: a load that ends so little after a decision has ended
 FEW = 1e-3  # calls: fewer are no reason for a coefficient that the solver cannot scale
 
 
@@ -118,13 +117,8 @@ def _bound_columns(layout: Layout, seen: Seen, least: Floats, most: Floats) -> N
     most[columns.served] = np.where(seen.health > 0, np.inf, 0.0)[:, None]
     until = (start + layout.grid.length)[None] <= seen.kept[:, None] + ROUNDING
     least[columns.held] = seen.warm[:, None] & until
-    if columns.usable.size:
-        constants = layout.constants
-        most[columns.usable] = constants.gpus[0]
-        # When they were ordered is not seen: as if it had been at a steady pace.
-        end = np.minimum(start + layout.grid.length, max(constants.provision, 1))
-        steps = np.diff(np.minimum(end, layout.grid.horizon), prepend=0)
-        most[columns.arriving] = seen.ordered * steps / max(constants.provision, 1)
+    most[columns.rented] = layout.constants.gpus[0]
+    most[columns.kept] = seen.ordered
 
 
 def _bound_rows(layout: Layout, seen: Seen, coming: Floats, pace: Pace, high: Floats) -> None:
@@ -136,8 +130,8 @@ def _bound_rows(layout: Layout, seen: Seen, coming: Floats, pace: Pace, high: Fl
     high[rows.memory[:, 0]] = seen.warm
     high[rows.waits] = -total
     finite = np.isfinite(constants.room)
-    if rows.usable.size:
-        high[rows.usable[0]] = seen.available[0]
+    if rows.rented.size:
+        high[rows.rented[0]] = seen.available[0]
         high[rows.room] = np.where(finite, 0.0, np.inf)[:, None]
         return
     part = seen.available / constants.gpus

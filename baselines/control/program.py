@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from .constants import Constants, Floats, Ints
 from .matrix import Frame, Shape
 
+ROUNDING = 1e-9  # intervals: a load that ends so little after a decision has ended
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -94,10 +96,10 @@ class Columns:
         reached: Calls that met a warm agent, less those for which a load has ended since.
         keeps: 1 where the load in progress goes on, (N,).
         reloads: Loads that are left to those after the horizon, (N,).
-        usable: GPUs of an elastic pool that are ready, (K,), else empty.
+        usable: GPUs of an elastic pool that are ready, in the mean of the block, (K,), else empty.
+        rented: GPUs that are ready or on order, and billed, (K,).
         orders: GPUs ordered, (K,).
-        arriving: GPUs that become ready of those on order now, (K,).
-        rented: GPUs billed, (K,).
+        kept: GPUs on order now that stay so, (1,).
     """
 
     served: Ints
@@ -111,15 +113,15 @@ class Columns:
     keeps: Ints
     reloads: Ints
     usable: Ints
-    orders: Ints
-    arriving: Ints
     rented: Ints
+    orders: Ints
+    kept: Ints
 
     @classmethod
     def of(cls, shape: Shape, n: int, k: int, elastic: bool) -> Columns:
         """Add the columns."""
         cells = [shape.columns(n, k) for _ in range(8)]
-        pool = [shape.columns(k if elastic else 0) for _ in range(4)]
+        pool = [shape.columns(size if elastic else 0) for size in (k, k, k, 1)]
         return cls(*cells, shape.columns(n), shape.columns(n), *pool)
 
 
@@ -135,7 +137,7 @@ class Rows:
         waits: Nothing is done that met no warm agent.
         capacity: Shares fit into the pool or the node, (nodes, K).
         room: Models fit into memory, (nodes, K).
-        usable: What is ready has been, or was on order, (K,).
+        rented: What is rented was, or is ordered, (K,).
     """
 
     flow: Ints
@@ -145,7 +147,7 @@ class Rows:
     waits: Ints
     capacity: Ints
     room: Ints
-    usable: Ints
+    rented: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +194,10 @@ def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Pace) -> Layout:
     shape.put(capacity[home], served, 1.0, "capacity")
     limited = np.isfinite(constants.room)[home]
     shape.put(room[home], columns.held, np.where(limited, constants.memory, 0.0)[:, None])
-    usable = _add_rent(shape, columns, constants, grid, capacity, room) if elastic else flow[:0, 0]
+    rented = _add_rent(shape, columns, constants, grid, capacity, room) if elastic else flow[:0, 0]
     equal = np.zeros(shape.n_rows, dtype=bool)
     equal[flow] = equal[reach] = equal[ended] = True
-    rows = Rows(flow, paced, memory, reach, waits, capacity, room, usable)
+    rows = Rows(flow, paced, memory, reach, waits, capacity, room, rented)
     return Layout(constants, grid, columns, rows, shape.frame(), equal)
 
 
@@ -249,24 +251,19 @@ def _add_rent(
     shape: Shape, columns: Columns, constants: Constants, grid: Grid, capacity: Ints, room: Ints
 ) -> Ints:
     """Let shares fit into GPUs that are ready, and bill those on order with them."""
-    usable, orders, arriving = columns.usable, columns.orders, columns.arriving
-    start, lag = grid.start, constants.provision
-    # Orders of this block or before are ready in it.
-    come = np.searchsorted(start, start - lag, side="right") - 1
+    usable, rented, orders = columns.usable, columns.rented, columns.orders
     shape.put(capacity[0], usable, -1.0)
     if np.isfinite(constants.room[0]):
         shape.put(room[0], usable, -constants.room[0] / constants.gpus[0])
-    rows = shape.rows(
-        (usable, 1.0), (before(usable[None])[0], -1.0), (arriving, -1.0), like=usable
-    )
-    rent = shape.rows((usable, 1.0), (columns.rented, -1.0), like=usable)
-    for j in range(len(start)):
-        # An order is ready in the first block k with come[k] ≥ j, and billed from j until then.
-        ready = int(np.searchsorted(come, j))
-        if ready < len(start):
-            shape.put(rows[ready : ready + 1], orders[j], -1.0)
-        shape.put(rent[j:ready], orders[j], 1.0)
-        shape.put(rent[:j], arriving[j], 1.0)
+    rows = shape.rows((rented, 1.0), (before(rented[None])[0], -1.0), (orders, -1.0), like=usable)
+    shape.put(rows[:1], columns.kept, -1.0)
+    ready = shape.rows((usable, 1.0), (rented, -1.0), like=usable)
+    part = grid.ended(np.array(constants.provision))
+    for j in range(len(usable)):
+        shape.put(ready[j:], orders[j], 1.0 - part[j:, j])
+    # When those on order were ordered is not seen: as if it had been at a steady pace.
+    come = (grid.start + grid.length / 2.0) / max(constants.provision, ROUNDING)
+    shape.put(ready, columns.kept, 1.0 - np.minimum(come, 1.0))
     return rows
 
 
