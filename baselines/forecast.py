@@ -7,11 +7,18 @@ in the h-th interval from now on, h ≥ 1, never below 0, and `within` their sum
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..envs.observation import Observation
+
+FORECASTS = ("ewma", "holt_winters", "seasonal", "quantile")
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -215,3 +222,46 @@ class WindowQuantile(Forecast):
 def _along(ordered: Floats, place: Ints) -> Floats:
     """Return (B, N) from (B, window, N) at one place for each environment, (B, 1)."""
     return np.take_along_axis(ordered, place[:, :, None], axis=1)[:, 0]
+
+
+def make_forecast(
+    name: str,
+    interval_s: float,
+    *,
+    window_s: float,
+    season_s: float,
+    quantile: float,
+    beta: float = 0.1,
+    gamma: float = 0.1,
+    damping: float = 0.9,
+) -> Forecast:
+    """Return one of `FORECASTS`, with times in seconds instead of intervals."""
+    alpha = -math.expm1(-interval_s / window_s)
+    season = max(1, round(season_s / interval_s))
+    if name == "ewma":
+        return Ewma(alpha)
+    if name == "holt_winters":
+        return HoltWinters(alpha, beta, gamma, damping, season)
+    if name == "seasonal":
+        return SeasonalNaive(season)
+    return WindowQuantile(quantile, max(1, round(window_s / interval_s)))
+
+
+class Watch:
+    """A forecast that follows a batch: every decision counts once, an earlier one begins anew."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        self.forecast = forecast
+        self._clock = np.zeros(0, dtype=np.int64)
+
+    def show(self, observation: Observation) -> None:
+        """Take the arrivals of the last interval in the environments where it is new."""
+        decision = np.reshape(observation.decision, -1)
+        if decision.size != self._clock.size:
+            self._clock = np.full(decision.size, -1, dtype=np.int64)
+            self.forecast.start(decision.size, observation.scenario.n_agents)
+        self.forecast.forget(np.flatnonzero(decision < self._clock))
+        new = np.flatnonzero(decision != self._clock)
+        rate = np.reshape(observation.arrival_rate, (decision.size, -1))
+        self.forecast.update(new, rate[new])
+        self._clock = decision.astype(np.int64)

@@ -1,30 +1,62 @@
-"""Model-predictive control."""
+"""Model-predictive control: a fluid program over the next minute, solved anew at every decision.
+
+The program is the bound's (`program`) without single calls: what is in the system, what the
+forecast expects, loads that take their time, keep-alives, capacity and the reward's own costs,
+with a terminal value for models in memory. docs/allocators.md has its formulas. Its first interval
+is applied and the rest thrown away: receding horizon control, J. B. Rawlings, D. Q. Mayne and
+M. Diehl, Model Predictive Control (2nd edition), chapter 1. Later intervals come together in
+blocks: "move blocking", R. Cagienard et al., Journal of Process Control 17 (2007) 563-570.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..envs import checks
+from ..envs.errors import ConfigError
+from ..envs.kernel.layout import LOADING, WARM
 from .base import Allocator, Range, Shares, register
 from .compiled import hold
-from .control.constants import Constants
+from .control.constants import Constants, Floats, Ints
 from .control.numbers import Seen, fill
-from .control.program import Grid, Pace, lay_out
+from .control.program import Grid, Layout, Pace, lay_out
+from .control.request import request
 from .control.solver import solve
-from .predictive import FORECASTS, Predictive
+from .forecast import FORECASTS, Watch, make_forecast
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
 
+MAX_CELLS = 2_000  # agents times blocks: seconds for a decision
+UPSTREAM_S = 10.0  # in which calls expected from upstream come [s]
+NO_CALLS = 1e-6  # forecasts below it are none: the solver takes such numbers for noise
+
 
 @register("mpc")
 @dataclass(eq=False)
 class MPC(Allocator):
+    """A linear program for every decision: what it costs grows faster than the agents.
+
+    Attributes:
+        horizon: Intervals that are planned.
+        growth: Length of a block of intervals over that of the one before; 1 plans each by itself.
+        forecast: `ewma`, `holt_winters`, `seasonal` or `quantile`, as in `predictive`.
+        window_s: Window of `ewma`, of the level of `holt_winters`, and of `quantile` [s].
+        season_s: Length of a season, for `holt_winters` and `seasonal` [s].
+        quantile: Quantile of the rates in the window, in [0, 1].
+        headroom: GPUs given for each that the work needs, at least 1.
+        drain_s: Mean time in the system that is planned for a call of a warm agent [s].
+        terminal: Factor on what a model in memory at the horizon is worth, at least 0.
+        foresight: Weight in [0, 1] of calls expected from upstream.
+        threshold: Part of a load, or of a unit of GPUs, in a plan for which it is begun, in (0, 1].
+        binaries: Whether loads and memory are whole numbers.
+        time_limit_s: For one solution [s].
+    """
+
     horizon: int = 60
     growth: float = 1.25
     forecast: str = "ewma"
@@ -36,106 +68,150 @@ class MPC(Allocator):
     terminal: float = 1.0
     foresight: float = 0.5
     threshold: float = 0.5
-    rate: float = 1.0
-    drop: float = 0.1
     binaries: bool = False
     time_limit_s: float = 10.0
 
-    def __post_init__(self):
-        self._scenario = None
+    search_space = (
+        Range("window_s", 1.0, 120.0, log=True),
+        Range("headroom", 1.0, 1.5),
+        Range("drain_s", 0.5, 50.0, log=True),
+        Range("terminal", 0.0, 2.0),
+        Range("foresight", 0.0, 1.0),
+        Range("threshold", 0.1, 0.9),
+    )
+
+    def __post_init__(self) -> None:
+        checks.integer("mpc.horizon", self.horizon, at_least=1)
+        checks.one_of("mpc.forecast", self.forecast, FORECASTS)
+        for name in ("growth", "headroom"):
+            checks.number(f"mpc.{name}", getattr(self, name), at_least=1)
+        for name in ("window_s", "season_s", "drain_s", "time_limit_s"):
+            checks.number(f"mpc.{name}", getattr(self, name), above=0)
+        for name in ("quantile", "foresight"):
+            checks.number(f"mpc.{name}", getattr(self, name), at_least=0, at_most=1)
+        checks.number("mpc.threshold", self.threshold, above=0, at_most=1)
+        checks.number("mpc.terminal", self.terminal, at_least=0)
+        if not isinstance(self.binaries, bool):
+            raise TypeError(f"mpc.binaries must be true or false, got {self.binaries!r}")
+        self._scenario: Scenario | None = None
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
+        """A short horizon, for speed; the program is the same."""
         return ("mpc:horizon=4",)
 
     def reset(self, scenario: Scenario) -> None:
-        self._scenario = scenario
-        self._p = Predictive(forecast=self.forecast, window_s=self.window_s, season_s=self.season_s, quantile=self.quantile)
-        self._p.reset(scenario)
+        """Forget everything and lay the program out.
+
+        Raises:
+            ConfigError: Too many agents for the horizon.
+        """
         self._grid = Grid.of(self.horizon, self.growth)
-        self._layouts = {}
+        blocks = len(self._grid.start)
+        if scenario.n_agents * blocks > MAX_CELLS:
+            raise ConfigError(
+                f"mpc plans at most {MAX_CELLS} agents times blocks, got {scenario.n_agents} times "
+                f"{blocks}; lower mpc.horizon, raise mpc.growth or take another allocator"
+            )
+        self._scenario = scenario
         self._hold = hold(scenario)
         self._pace = Pace.of(self._grid, self.drain_s / scenario.interval_s)
-
-    def _layout(self, home):
-        key = tuple(home.tolist())
-        if key not in self._layouts:
-            c = Constants.of(self._scenario, home)
-            self._layouts[key] = lay_out(c, home, self._grid, self._pace)
-        return self._layouts[key]
+        self._layouts: dict[bytes, Layout] = {}
+        forecast = make_forecast(
+            self.forecast,
+            scenario.interval_s,
+            window_s=self.window_s,
+            season_s=self.season_s,
+            quantile=self.quantile,
+        )
+        self._watch = Watch(forecast)
+        self._layout(np.zeros(scenario.n_agents, dtype=np.int64))
 
     def allocate(self, observation: Observation) -> Shares:
-        scenario = observation.scenario
-        if scenario is not self._scenario:
-            self.reset(scenario)
-        self._p._remember(observation)
-        n = scenario.n_agents
-        raw = observation.raw.reshape(-1, n, observation.raw.shape[-1])
-        B = len(raw)
-        g = self._grid
-        cum = np.zeros((B, n, g.horizon))
-        for h in range(g.horizon):
-            cum[:, :, h] = self._p._forecast.ahead(np.full((B, n), h + 1))
-        arr = np.add.reduceat(cum, g.start, axis=2) * scenario.interval_s * self.rate
-        f = lambda x: np.reshape(x, (B, n))
-        up = f(observation.upstream) * self.foresight
-        shares = []
-        st = f(observation.status)
-        for b in range(B):
-            home = f(observation.node)[b].astype(np.int64)
-            lay = self._layout(home)
-            av = f(observation.available)[b]
-            avail = lay.constants.gpus.copy()
-            avail[home] = av
-            d = scenario.interval_s
-            a = np.maximum(arr[b], (up[b] / 10.0 * d)[:, None] * np.clip(10.0 / d - g.start, 0, g.length))
-            a = np.where(a < 1e-6, 0.0, a)
-            seen = Seen(
-                f(observation.queue + observation.in_service)[b], a, st[b] == 3, st[b] == 2,
-                f(observation.ready_in_s)[b] / d, f(observation.keep_alive_left_s)[b] / d,
-                f(observation.health)[b], avail, float(f(observation.ordered)[b, 0]))
-            num = fill(lay, seen, self.headroom, self._pace, self.terminal)
-            whole = None
-            if self.binaries:
-                whole = np.zeros(len(num.cost)); 
-                for c in (lay.columns.held, lay.columns.loads, lay.columns.serves): whole[c] = 1
-            x, _ = solve(lay.frame, num, whole, self.time_limit_s)
-            shares.append(self._act(lay, seen, home, x, num))
-        out = np.array(shares)
-        return out[0] if observation.raw.ndim == 2 else out
+        """Return shares, and the size of an elastic pool as one more entry.
 
-    def _act(self, lay, seen, home, x, num):
-        c, col = lay.constants, lay.columns
-        s = self._scenario
-        x = np.maximum(x, 0)
-        part = np.clip(1.0 - np.where(seen.warm, 0, seen.ready), 0, 1)
-        can = part > 0
-        want = x[col.served[:, 0]] * self.headroom / (c.rate * np.where(seen.health > 0, seen.health, 1)) / np.where(can, part, 1)
-        busy = (want >= self._hold) & ((seen.calls > 0) | (x[col.serves[:, 0]] >= self.threshold))
-        share = np.where(can & busy, np.maximum(want, self._hold), 0.0)
-        held, loads = x[col.held[:, 0]] >= self.threshold, x[col.loads[:, 0]] >= self.threshold
-        keep = np.where(seen.warm, held & (seen.kept < 1), np.where(seen.loading, x[col.held[:, 0]] >= self.drop, loads))
-        share = np.where((share == 0) & keep, self._hold, share)
-        usable = np.minimum(seen.available, c.gpus)
-        free = can & (share > 0) & (not c.rented)
-        goal = np.where(free, np.maximum(share, c.footprint), share)
-        out = share.copy()
-        for m in range(len(c.gpus)):
-            on = home == m
-            total = share[on].sum()
-            if total > usable[m]:
-                heldm = np.where(share[on] > 0, self._hold, 0)
-                part_ = max(0.0, usable[m] - heldm.sum()) / max((share[on] - heldm).sum(), 1e-300)
-                out[on] = heldm + min(1, part_) * (share[on] - heldm)
-            else:
-                more = (goal - share)[on]
-                if more.sum() > 0:
-                    out[on] += more * min(1.0, (usable[m] - total) / more.sum())
-        if s.elastic is not None:
-            unit = s.elastic.unit_gpus
-            size = x[col.rented[0]]
-            size = max(s.elastic.min_gpus, math.floor(size / unit + 1 - self.threshold + 1e-9) * unit)
-            out = np.append(out, size)
-        if s.n_nodes > 1:
-            out = np.append(out, np.full(len(home), -1.0))
-        return out
+        Raises:
+            SolverError: A program without an optimum, or out of time: there are no shares then.
+        """
+        if observation.scenario is not self._scenario:
+            self.reset(observation.scenario)
+        self._watch.show(observation)
+        n = observation.scenario.n_agents
+        raw = np.reshape(observation.raw, (-1, n, observation.raw.shape[-1]))
+        arrivals = self._arrivals(len(raw), n)
+        alone = (replace(observation, raw=row) for row in raw)
+        requests = [self._decide(*pair) for pair in zip(alone, arrivals, strict=True)]
+        return requests[0] if observation.raw.ndim == 2 else np.stack(requests)
+
+    def plan(self, observation: Observation) -> tuple[Layout, Floats, float]:
+        """Return the layout, the planned columns and their cost for one environment.
+
+        Raises:
+            SolverError: As `allocate`.
+        """
+        self._watch.show(observation)
+        home = _home(observation)
+        seen = self._see(observation, self._arrivals(1, len(home))[0], home)
+        return self._layout(home), *self._solve(self._layout(home), seen)
+
+    def _decide(self, observation: Observation, arrivals: Floats) -> Shares:
+        home = _home(observation)
+        layout, seen = self._layout(home), self._see(observation, arrivals, home)
+        plan, _ = self._solve(layout, seen)
+        return request(
+            observation.scenario,
+            layout,
+            home,
+            seen,
+            plan,
+            self.headroom,
+            self.threshold,
+            self._hold,
+        )
+
+    def _solve(self, layout: Layout, seen: Seen) -> tuple[Floats, float]:
+        numbers = fill(layout, seen, self.headroom, self._pace, self.terminal)
+        return solve(layout, numbers, self.time_limit_s, self.binaries)
+
+    def _layout(self, home: Ints) -> Layout:
+        """Return the program for agents on these nodes, laid out once."""
+        assert self._scenario is not None
+        key = home.tobytes()
+        if key not in self._layouts:
+            constants = Constants.of(self._scenario, home)
+            self._layouts[key] = lay_out(constants, home, self._grid, self._pace)
+        return self._layouts[key]
+
+    def _arrivals(self, n_environments: int, n_agents: int) -> Floats:
+        """Return the calls forecast for each block, (B, N, K)."""
+        assert self._scenario is not None
+        steps = np.ones((n_environments, n_agents), dtype=np.int64)
+        ahead = self._watch.forecast.ahead
+        rates = [ahead(steps * h) for h in range(1, self._grid.horizon + 1)]
+        calls = np.stack(rates, axis=-1) * self._scenario.interval_s
+        return np.add.reduceat(calls, self._grid.start, axis=-1)
+
+    def _see(self, observation: Observation, arrivals: Floats, home: Ints) -> Seen:
+        interval_s, grid = observation.scenario.interval_s, self._grid
+        # Calls on their way come evenly over a while; the forecast of their flow holds them too.
+        lead = UPSTREAM_S / interval_s
+        while_ = np.clip((lead - grid.start) / grid.length, 0.0, 1.0) * grid.length / lead
+        arrivals = np.maximum(arrivals, self.foresight * observation.upstream[:, None] * while_)
+        available = self._layout(home).constants.gpus.copy()
+        available[home] = observation.available
+        return Seen(
+            calls=observation.queue + observation.in_service,
+            arrivals=np.where(arrivals < NO_CALLS, 0.0, arrivals),
+            warm=observation.status == WARM,
+            loading=observation.status == LOADING,
+            ready=observation.ready_in_s / interval_s,
+            kept=observation.keep_alive_left_s / interval_s,
+            health=observation.health,
+            available=available,
+            ordered=float(observation.ordered[0]),
+        )
+
+
+def _home(observation: Observation) -> Ints:
+    """Return the node of each agent, (N,)."""
+    return observation.node.astype(np.int64)

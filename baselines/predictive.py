@@ -15,7 +15,6 @@ forecasts are in `forecast.py`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,13 +24,11 @@ from numpy.typing import NDArray
 from ..envs import checks
 from .base import Allocator, Choice, Range, Shares, register
 from .compiled import hold
-from .forecast import Ewma, Forecast, HoltWinters, SeasonalNaive, WindowQuantile
+from .forecast import FORECASTS, Watch, make_forecast
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
     from ..envs.spec import Scenario
-
-FORECASTS = ("ewma", "holt_winters", "seasonal", "quantile")
 
 
 @register("predictive")
@@ -93,8 +90,17 @@ class Predictive(Allocator):
     def reset(self, scenario: Scenario) -> None:
         """Forget everything and work out the leads."""
         self._scenario = scenario
-        self._forecast = self._make_forecast(scenario.interval_s)
-        self._clock = np.zeros(0, dtype=np.int64)
+        forecast = make_forecast(
+            self.forecast,
+            scenario.interval_s,
+            window_s=self.window_s,
+            season_s=self.season_s,
+            quantile=self.quantile,
+            beta=self.beta,
+            gamma=self.gamma,
+            damping=self.damping,
+        )
+        self._watch = Watch(forecast)
         self._hold = hold(scenario)
         self._reload = _steps(scenario.cold_start_s, scenario.interval_s)
         self._least = np.maximum(scenario.footprint, self._hold)
@@ -104,41 +110,20 @@ class Predictive(Allocator):
         scenario = observation.scenario
         if scenario is not self._scenario:
             self.reset(scenario)
-        self._remember(observation)
+        self._watch.show(observation)
+        forecast = self._watch.forecast
         interval_s = scenario.interval_s
         ready_s = np.reshape(observation.ready_in_s, (-1, scenario.n_agents))
         calls = np.reshape(observation.queue + observation.in_service, ready_s.shape)
         reload = np.broadcast_to(self._reload, ready_s.shape)
-        expected = self._forecast.within(reload) * interval_s
+        expected = forecast.within(reload) * interval_s
         active = (calls > 0) | (expected >= self.wake)
-        rate = self._forecast.ahead(_steps(ready_s, interval_s))
+        rate = forecast.ahead(_steps(ready_s, interval_s))
         present = np.where(calls > 0, np.maximum(calls, scenario.concurrency), 0.0)
         need = np.maximum((rate + present / self.drain_s) / scenario.throughput, self._least)
         need = np.where(ready_s < interval_s, need, self._hold)
         shares = self._fit(np.where(active, need, 0.0), scenario.gpus)
         return shares.reshape(observation.queue.shape)
-
-    def _make_forecast(self, interval_s: float) -> Forecast:
-        alpha = -math.expm1(-interval_s / self.window_s)
-        season = max(1, round(self.season_s / interval_s))
-        if self.forecast == "ewma":
-            return Ewma(alpha)
-        if self.forecast == "holt_winters":
-            return HoltWinters(alpha, self.beta, self.gamma, self.damping, season)
-        if self.forecast == "seasonal":
-            return SeasonalNaive(season)
-        return WindowQuantile(self.quantile, max(1, round(self.window_s / interval_s)))
-
-    def _remember(self, observation: Observation) -> None:
-        decision = np.reshape(observation.decision, -1)
-        if decision.size != self._clock.size:
-            self._clock = np.full(decision.size, -1, dtype=np.int64)
-            self._forecast.start(decision.size, observation.scenario.n_agents)
-        self._forecast.forget(np.flatnonzero(decision < self._clock))
-        new = np.flatnonzero(decision != self._clock)
-        rate = np.reshape(observation.arrival_rate, (decision.size, -1))
-        self._forecast.update(new, rate[new])
-        self._clock = decision.astype(np.int64)
 
     def _fit(self, shares: Shares, gpus: float) -> Shares:
         """Cut what lies above the hold in proportion where a row sums to more than the pool."""

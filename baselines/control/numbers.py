@@ -83,9 +83,7 @@ def fill(layout: Layout, seen: Seen, headroom: float, pace: Pace, terminal: floa
     return Numbers(cost, least, most, low, high)
 
 
-def _set_matrix(
-    layout: Layout, seen: Seen, coming: Floats, headroom: float, pace: Pace
-) -> None:
+def _set_matrix(layout: Layout, seen: Seen, coming: Floats, headroom: float, pace: Pace) -> None:
     constants, frame, length = layout.constants, layout.frame, layout.grid.length
     health = np.where(seen.health > 0, seen.health, 1.0)  # who is stuck serves nothing anyway
     share = headroom / (constants.rate * health)[:, None] / length
@@ -155,9 +153,7 @@ def _costs(layout: Layout) -> Floats:
     return cost
 
 
-def _add_terminal(
-    layout: Layout, seen: Seen, total: Floats, terminal: float, cost: Floats
-) -> None:
+def _add_terminal(layout: Layout, seen: Seen, total: Floats, terminal: float, cost: Floats) -> None:
     """Charge what is left at the horizon, and credit models that are in memory by then."""
     constants, columns, grid = layout.constants, layout.columns, layout.grid
     cost[columns.left[:, -1]] += constants.charge

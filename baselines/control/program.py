@@ -201,7 +201,9 @@ def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Pace) -> Layout:
     return Layout(constants, grid, columns, rows, shape.frame(), equal)
 
 
-def _add_memory(shape: Shape, columns: Columns, constants: Constants, grid: Grid) -> tuple[Ints, Ints]:
+def _add_memory(
+    shape: Shape, columns: Columns, constants: Constants, grid: Grid
+) -> tuple[Ints, Ints]:
     """Add when models are in memory, as in the bound's program (`program.cells`)."""
     held, loads, serves, loaded = columns.held, columns.loads, columns.serves, columns.loaded
     memory = shape.rows(
@@ -217,9 +219,7 @@ def _add_memory(shape: Shape, columns: Columns, constants: Constants, grid: Grid
         shape.put(ended, loads[:, j : j + 1], part[:, :, j] - later)
     keeps = columns.keeps[:, None]
     shape.put(ended, keeps, 1.0, "ended")
-    shape.rows(
-        (serves, 1.0), (held, -1.0), (keeps, 1.0), (loads, 1.0), (loaded, -1.0), like=held
-    )
+    shape.rows((serves, 1.0), (held, -1.0), (keeps, 1.0), (loads, 1.0), (loaded, -1.0), like=held)
     kept = grid.after(constants.keep)
     later = kept > np.arange(len(grid.start))
     shape.rows(
