@@ -28,13 +28,16 @@ class Forecast(ABC):
     """One forecast of every agent of every environment.
 
     Attributes:
+        shape: (B, N).
         seen: Updates of each environment since it was last forgotten, (B, 1).
     """
 
+    shape: tuple[int, int]
     seen: Ints
 
     def start(self, n_environments: int, n_agents: int) -> None:
         """Make room for a batch and forget everything."""
+        self.shape = (n_environments, n_agents)
         self.seen = np.zeros((n_environments, 1), dtype=np.int64)
         self._start(n_environments, n_agents)
 
@@ -57,6 +60,11 @@ class Forecast(ABC):
         for h in range(1, int(steps.max(initial=0)) + 1):
             total += np.where(h <= steps, self.ahead(np.full(steps.shape, h)), 0.0)
         return total
+
+    def path(self, horizon: int) -> Floats:
+        """Return the rates expected in each of the next intervals, (B, N, horizon)."""
+        ahead = [self.ahead(np.full(self.shape, h)) for h in range(1, horizon + 1)]
+        return np.stack(ahead, axis=-1)
 
     @abstractmethod
     def _start(self, n_environments: int, n_agents: int) -> None: ...
@@ -93,6 +101,10 @@ class Ewma(Forecast):
     def within(self, steps: Ints) -> Floats:
         """Return the mean for each interval."""
         return self.level * steps
+
+    def path(self, horizon: int) -> Floats:
+        """Return the mean for each interval."""
+        return np.repeat(self.level[..., None], horizon, axis=-1)
 
 
 @dataclass(eq=False)
@@ -217,6 +229,11 @@ class WindowQuantile(Forecast):
     def within(self, steps: Ints) -> Floats:
         """Return the quantile for each interval."""
         return self.ahead(steps) * steps
+
+    def path(self, horizon: int) -> Floats:
+        """Return the quantile for each interval."""
+        now = self.ahead(np.ones(self.shape, dtype=np.int64))
+        return np.repeat(now[..., None], horizon, axis=-1)
 
 
 def _along(ordered: Floats, place: Ints) -> Floats:

@@ -133,12 +133,10 @@ class MPC(Allocator):
         Raises:
             SolverError: A program without an optimum, or out of time: there are no shares then.
         """
-        if observation.scenario is not self._scenario:
-            self.reset(observation.scenario)
-        self._watch.show(observation)
+        self._follow(observation)
         n = observation.scenario.n_agents
         raw = np.reshape(observation.raw, (-1, n, observation.raw.shape[-1]))
-        arrivals = self._arrivals(len(raw), n)
+        arrivals = self._arrivals()
         alone = (replace(observation, raw=row) for row in raw)
         requests = [self._decide(*pair) for pair in zip(alone, arrivals, strict=True)]
         return requests[0] if observation.raw.ndim == 2 else np.stack(requests)
@@ -149,10 +147,15 @@ class MPC(Allocator):
         Raises:
             SolverError: As `allocate`.
         """
-        self._watch.show(observation)
+        self._follow(observation)
         home = _home(observation)
-        seen = self._see(observation, self._arrivals(1, len(home))[0], home)
+        seen = self._see(observation, self._arrivals()[0], home)
         return self._layout(home), *self._solve(self._layout(home), seen)
+
+    def _follow(self, observation: Observation) -> None:
+        if observation.scenario is not self._scenario:
+            self.reset(observation.scenario)
+        self._watch.show(observation)
 
     def _decide(self, observation: Observation, arrivals: Floats) -> Shares:
         home = _home(observation)
@@ -182,13 +185,10 @@ class MPC(Allocator):
             self._layouts[key] = lay_out(constants, home, self._grid, self._pace)
         return self._layouts[key]
 
-    def _arrivals(self, n_environments: int, n_agents: int) -> Floats:
+    def _arrivals(self) -> Floats:
         """Return the calls forecast for each block, (B, N, K)."""
         assert self._scenario is not None
-        steps = np.ones((n_environments, n_agents), dtype=np.int64)
-        ahead = self._watch.forecast.ahead
-        rates = [ahead(steps * h) for h in range(1, self._grid.horizon + 1)]
-        calls = np.stack(rates, axis=-1) * self._scenario.interval_s
+        calls = self._watch.forecast.path(self._grid.horizon) * self._scenario.interval_s
         return np.add.reduceat(calls, self._grid.start, axis=-1)
 
     def _see(self, observation: Observation, arrivals: Floats, home: Ints) -> Seen:

@@ -120,9 +120,9 @@ class Columns:
     @classmethod
     def of(cls, shape: Shape, n: int, k: int, elastic: bool) -> Columns:
         """Add the columns."""
-        cells = [shape.columns(n, k) for _ in range(8)]
-        pool = [shape.columns(size if elastic else 0) for size in (k, k, k, 1)]
-        return cls(*cells, shape.columns(n), shape.columns(n), *pool)
+        pool = k if elastic else 0
+        sizes = [(n, k)] * 8 + [(n,)] * 2 + [(pool,)] * 3 + [(min(pool, 1),)]
+        return cls(*(shape.columns(*size) for size in sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,10 +213,10 @@ def _add_memory(
     shape.rows((before(loads), 1.0), (loads, -1.0), like=held)
     ended = shape.rows((loaded, -1.0), like=held)
     part = grid.ended(constants.load)
+    # Of the loads up to block j, less those up to j − 1.
+    step = part - np.append(part[:, :, 1:], np.zeros_like(part[:, :, :1]), axis=2)
     for j in range(len(grid.start)):
-        # By begun loads instead of all loads up to j: what those of j + 1 on have not.
-        later = part[:, :, j + 1] if j + 1 < len(grid.start) else 0.0
-        shape.put(ended, loads[:, j : j + 1], part[:, :, j] - later)
+        shape.put(ended, loads[:, j : j + 1], step[:, :, j])
     keeps = columns.keeps[:, None]
     shape.put(ended, keeps, 1.0, "ended")
     shape.rows((serves, 1.0), (held, -1.0), (keeps, 1.0), (loads, 1.0), (loaded, -1.0), like=held)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ...envs.spec import Scenario
@@ -40,7 +41,8 @@ def request(
     wanted = (seen.calls > 0) | (first["serves"] >= threshold)
     warm = (first["held"] >= threshold) & (seen.kept < 1.0)
     going_on = plan[layout.columns.keeps] >= KEEP
-    in_memory = np.where(seen.warm, warm, first["loads"] >= threshold)
+    begins = _that_fit(layout, home, seen, np.where(seen.loading, 0.0, first["loads"]), threshold)
+    in_memory = np.where(seen.warm, warm, begins)
     in_memory = np.where(seen.loading, going_on, in_memory)
     shares = np.where(wanted & (serving > 0), serving, np.where(in_memory, hold, 0.0))
     free = layout.constants.footprint if scenario.elastic is None else np.zeros(len(shares))
@@ -53,6 +55,22 @@ def request(
     unit = scenario.elastic.unit_gpus
     units = math.floor(plan[layout.columns.rented[0]] / unit + 1.0 - threshold)
     return np.append(shares, max(scenario.elastic.min_gpus, units * unit))
+
+
+def _that_fit(
+    layout: Layout, home: Ints, seen: Seen, loads: Floats, threshold: float
+) -> NDArray[np.bool_]:
+    """Return which loads begin, (N,): those begun most first, while memory holds all of them."""
+    constants = layout.constants
+    room = constants.room * np.minimum(seen.available / constants.gpus, 1.0)
+    present = seen.warm | seen.loading
+    np.subtract.at(room, home[present], constants.memory[present])
+    begins = np.zeros(len(loads), dtype=bool)
+    for i in np.argsort(-loads, kind="stable"):
+        if loads[i] >= threshold and not seen.warm[i] and constants.memory[i] <= room[home[i]]:
+            begins[i] = True
+            room[home[i]] -= constants.memory[i]
+    return begins
 
 
 def serves_now(seen: Seen) -> Floats:
