@@ -86,7 +86,8 @@ def fill(layout: Layout, seen: Seen, headroom: float, pace: Pace, terminal: floa
 def _set_matrix(layout: Layout, seen: Seen, coming: Floats, headroom: float, pace: Pace) -> None:
     constants, frame, length = layout.constants, layout.frame, layout.grid.length
     health = np.where(seen.health > 0, seen.health, 1.0)  # who is stuck serves nothing anyway
-    share = headroom / (constants.rate * health)[:, None] / length
+    share = headroom / constants.rate[:, None] / length
+    share[:, 0] /= health
     frame.set("share", share)
     frame.set("capacity", share)
     total = np.cumsum(coming, axis=1)
@@ -112,7 +113,7 @@ def _bound_columns(layout: Layout, seen: Seen, least: Floats, most: Floats) -> N
     # A load in progress serves for what is left of the block in which it ends.
     rest = start + layout.grid.length - np.where(seen.loading, seen.ready, 0.0)[:, None]
     most[columns.serves] = np.clip(rest / layout.grid.length, 0.0, 1.0)
-    most[columns.served] = np.where(seen.health > 0, np.inf, 0.0)[:, None]
+    most[columns.served[:, 0]] = np.where(seen.health > 0, np.inf, 0.0)
     until = (start + layout.grid.length)[None] <= seen.kept[:, None] + ROUNDING
     least[columns.held] = seen.warm[:, None] & until
     most[columns.rented] = layout.constants.gpus[0]
