@@ -10,6 +10,7 @@ blocks: "move blocking", R. Cagienard et al., Journal of Process Control 17 (200
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,7 @@ class MPC(Allocator):
         self._scenario = scenario
         self._hold = hold(scenario)
         self._pace = Pace.of(self._grid, self.drain_s / scenario.interval_s)
-        self._layouts: dict[bytes, Layout] = {}
+        self._layouts: dict[tuple[bytes, float], Layout] = {}
         forecast = make_forecast(
             self.forecast,
             scenario.interval_s,
@@ -149,8 +150,9 @@ class MPC(Allocator):
         """
         self._follow(observation)
         home = _home(observation)
-        seen = self._see(observation, self._arrivals()[0], home)
-        return self._layout(home), *self._solve(self._layout(home), seen)
+        layout = self._layout(home, _slow(observation))
+        seen = self._see(observation, self._arrivals()[0], home, layout)
+        return layout, *self._solve(layout, seen)
 
     def _follow(self, observation: Observation) -> None:
         if observation.scenario is not self._scenario:
@@ -159,7 +161,8 @@ class MPC(Allocator):
 
     def _decide(self, observation: Observation, arrivals: Floats) -> Shares:
         home = _home(observation)
-        layout, seen = self._layout(home), self._see(observation, arrivals, home)
+        layout = self._layout(home, _slow(observation))
+        seen = self._see(observation, arrivals, home, layout)
         plan, _ = self._solve(layout, seen)
         return request(
             observation.scenario,
@@ -176,12 +179,12 @@ class MPC(Allocator):
         numbers = fill(layout, seen, self.headroom, self._pace, self.terminal)
         return solve(layout, numbers, self.time_limit_s, self.binaries)
 
-    def _layout(self, home: Ints) -> Layout:
-        """Return the program for agents on these nodes, laid out once."""
+    def _layout(self, home: Ints, slow: float = 1.0) -> Layout:
+        """Return the program for agents on these nodes and such loads, laid out once."""
         assert self._scenario is not None
-        key = home.tobytes()
+        key = home.tobytes(), slow
         if key not in self._layouts:
-            constants = Constants.of(self._scenario, home)
+            constants = Constants.of(self._scenario, home, slow)
             self._layouts[key] = lay_out(constants, home, self._grid, self._pace)
         return self._layouts[key]
 
@@ -191,13 +194,13 @@ class MPC(Allocator):
         calls = self._watch.forecast.path(self._grid.horizon) * self._scenario.interval_s
         return np.add.reduceat(calls, self._grid.start, axis=-1)
 
-    def _see(self, observation: Observation, arrivals: Floats, home: Ints) -> Seen:
+    def _see(self, observation: Observation, arrivals: Floats, home: Ints, layout: Layout) -> Seen:
         interval_s, grid = observation.scenario.interval_s, self._grid
         # Calls on their way come evenly over a while; the forecast of their flow holds them too.
         lead = UPSTREAM_S / interval_s
         while_ = np.clip((lead - grid.start) / grid.length, 0.0, 1.0) * grid.length / lead
         arrivals = np.maximum(arrivals, self.foresight * observation.upstream[:, None] * while_)
-        available = self._layout(home).constants.gpus.copy()
+        available = layout.constants.gpus.copy()
         available[home] = observation.available
         return Seen(
             calls=observation.queue + observation.in_service,
@@ -215,3 +218,14 @@ class MPC(Allocator):
 def _home(observation: Observation) -> Ints:
     """Return the node of each agent, (N,)."""
     return observation.node.astype(np.int64)
+
+
+def _slow(observation: Observation) -> float:
+    """Return how many times as long as usual a load takes now, as cold agents show it, at least 1.
+
+    Where all agents are in memory or load, a load longer than usual shows it, in whole times.
+    """
+    usual = observation.scenario.cold_start_s
+    times = np.divide(observation.ready_in_s, usual, out=np.ones(len(usual)), where=usual > 0)
+    cold = (observation.status < LOADING) & (usual > 0)
+    return float(max(1.0, times[cold].max() if cold.any() else math.ceil(times.max() - 1e-9)))

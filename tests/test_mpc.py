@@ -91,6 +91,12 @@ class TestMemory:
         columns = {"queue": 400, "loading": 1, "ready_in_s": 0.25, "share": 1e-3}
         np.testing.assert_allclose(shares(world(self.agent), **columns), [4.0])
 
+    def test_a_slow_load_is_not_given_up_for_one_that_would_be_as_slow(self):
+        # Loads take twice as long, as the other agent shows: 9 s are left, and a new one is 10.
+        agents = self.agent, replace(self.agent, name="b")
+        columns = {"queue": [40, 0], "loading": [1, 0], "ready_in_s": [9.0, 10.0]}
+        assert shares(world(*agents), **columns).tolist() == [1e-3, 0.0]
+
     def test_no_load_for_nobody(self):
         assert shares(world(self.agent), ready_in_s=5.0).tolist() == [0.0]
 
@@ -229,7 +235,8 @@ class TestFailures:
     def test_a_program_without_an_optimum(self, change, message):
         allocator = MPC(horizon=3)
         layout, _, _ = allocator.plan(seen(self.scenario, queue=10, warm=1))
-        observed = allocator._see(seen(self.scenario, queue=10), np.zeros((1, 3)), np.zeros(1, int))
+        home = np.zeros(1, dtype=np.int64)
+        observed = allocator._see(seen(self.scenario, queue=10), np.zeros((1, 3)), home, layout)
         numbers = fill(layout, observed, 1.0, Pace.of(layout.grid, 1.0), 1.0)
         with pytest.raises(SolverError, match=f"so there are no shares.*{message}"):
             solve(layout, change(numbers), 10.0)

@@ -52,8 +52,8 @@ class Constants:
     provision: float
 
     @classmethod
-    def of(cls, scenario: Scenario, home: Ints) -> Constants:
-        """Derive the constants where agent i is on node home[i]."""
+    def of(cls, scenario: Scenario, home: Ints, slow: float = 1.0) -> Constants:
+        """Derive the constants where agent i is on node home[i] and loads take `slow` times."""
         weights, delta = scenario.weights, scenario.interval_s
         speed, price, footprint = _on_nodes(scenario, home)
         rate = scenario.throughput * speed * delta
@@ -74,7 +74,7 @@ class Constants:
             rented=0.0 if elastic is None else paid,
             charge=waiting * left + work,
             footprint=footprint,
-            load=scenario.cold_start_s / delta,
+            load=slow * scenario.cold_start_s / delta,
             keep=np.floor(scenario.keep_alive_s / delta + 1e-9).astype(np.int64),
             memory=scenario.memory_mb,
             gpus=np.array(sizes, dtype=np.float64),

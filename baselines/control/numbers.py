@@ -158,8 +158,8 @@ def _add_terminal(layout: Layout, seen: Seen, total: Floats, terminal: float, co
     """Charge what is left at the horizon, and credit models that are in memory by then."""
     constants, columns, grid = layout.constants, layout.columns, layout.grid
     cost[columns.left[:, -1]] += constants.charge
-    load = terminal * constants.billed * constants.footprint * constants.load
-    cost[columns.reloads] = load * np.minimum(total, 1.0)
+    load = constants.billed * constants.footprint * (constants.load + constants.keep)
+    cost[columns.reloads] = terminal * load * np.minimum(total, 1.0)
     warm = terminal * worth_of_warmth(constants, seen.arrivals[:, -1] / grid.length[-1])
     rest = np.where(seen.loading, seen.ready - grid.horizon, 0.0)
     worth = np.where(rest > 0, terminal * worth_of_loading(constants, total, rest), warm)

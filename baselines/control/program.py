@@ -187,7 +187,7 @@ def lay_out(constants: Constants, home: Ints, grid: Grid, pace: Pace) -> Layout:
     shape.put(bill, served, 1.0, "share")
     memory, ended = _add_memory(shape, columns, constants, grid)
     reach, waits = _add_reach(shape, columns)
-    reload = shape.rows((columns.reloads, -1.0), (columns.held[:, -1], -1.0), like=left[:, 0])
+    reload = shape.rows((columns.reloads, -1.0), (columns.serves[:, -1], -1.0), like=left[:, 0])
     shape.put(reload, left[:, -1], 1.0, "reload")
     nodes = np.zeros((len(constants.gpus), k))
     capacity, room = shape.rows(like=nodes), shape.rows(like=nodes)
