@@ -20,6 +20,9 @@ Ints = NDArray[np.int64]
 # Relative slack in counting whole intervals, so that rounding loses none of them.
 ROUNDING = 1e-12
 
+# Horizons that a call of work 1 takes where its agent is stuck throughout: finite, for arithmetic.
+NEVER = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Limits:
@@ -86,6 +89,7 @@ def limits(scenario: Scenario, tape: Tape) -> Limits:
     kept = np.floor(keeps * (1 + ROUNDING)) if settled else np.zeros(scenario.n_agents)
     with np.errstate(divide="ignore"):
         occupied = np.where(throughput > 0, 1.0 / (throughput * slow), 0.0)
+        fastest = alone / (throughput.max(axis=1) * whole)
     footprint = np.zeros(scenario.n_agents) if scenario.elastic else scenario.footprint
     return Limits(
         edges=edges,
@@ -96,7 +100,7 @@ def limits(scenario: Scenario, tape: Tape) -> Limits:
         rate=throughput * fast,
         occupied=occupied,
         one_call=throughput * fast / alone[:, None],
-        fastest=alone / (throughput.max(axis=1) * whole),
+        fastest=np.minimum(fastest, NEVER * scenario.horizon_s),
         footprint=footprint,
         load_s=load_s,
         load_lag=np.floor(loads * (1 + ROUNDING)).astype(np.int64),
