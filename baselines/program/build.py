@@ -61,6 +61,7 @@ def build(scenario: Scenario, tape: Tape, detail: Detail) -> Program:
     tasks, calls, beyond = read_calls(scenario, tape, bounds)
     groups = group(calls, bounds, detail.ratio)
     cells = add_cells(program, scenario, bounds)
+    program.shares = cells.share, cells.held
     work = groups.count * groups.calls.work / scenario.throughput[groups.calls.agent]
     worth = scenario.weights.cost * bounds.price.min() * work
     blocks = add_blocks(program, groups, len(bounds.length), detail, worth)

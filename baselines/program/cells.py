@@ -62,8 +62,9 @@ def add_cells(program: Program, scenario: Scenario, limits: Limits) -> Cells:
         1.0,
     )
     held, loads, serves = _add_memory(program, limits, shape)
+    _serve_with_shares(program, by_interval, serves, limits)
     if bills:
-        _add_footprints(program, limits, by_interval, held, loads)
+        _add_footprints(program, limits, by_interval, held, loads, serves)
     else:
         _add_rent(program, scenario, limits, by_interval)
     if limits.loads_between and scenario.pool_memory_mb is not None:
@@ -112,6 +113,13 @@ def _add_memory(
     return held, loads, serves
 
 
+def _serve_with_shares(program: Program, share: Ints, serves: Ints, limits: Limits) -> None:
+    """Count a share only in intervals in which it serves; others need none of it."""
+    most = limits.capacity * limits.length
+    for i in np.flatnonzero(limits.is_held):
+        program.at_most.add(0.0, (share[i], 1.0), (serves[i], -most), at=np.arange(len(most)))
+
+
 def _shift(columns: Ints, by: int) -> Ints:
     """Return the columns of `by` intervals before, -1 before the first."""
     return np.concatenate(
@@ -119,8 +127,15 @@ def _shift(columns: Ints, by: int) -> Ints:
     )
 
 
-def _add_footprints(program: Program, limits: Limits, share: Ints, held: Ints, loads: Ints) -> None:
-    """Bill a footprint where it is more than the share."""
+def _add_footprints(
+    program: Program, limits: Limits, share: Ints, held: Ints, loads: Ints, serves: Ints
+) -> None:
+    """Bill a footprint where it is more than the share, and on top of shares that serve.
+
+    A run has a share here only in intervals in which it serves, where the second row asks for
+    nothing; in others that it is in memory for, its bill is at least the footprint. Parts of a load
+    would otherwise hide behind the share of the part that serves already.
+    """
     for i in np.flatnonzero(limits.is_held & (limits.footprint > 0)):
         k = len(limits.length)
         least = limits.footprint[i] * limits.length
@@ -136,6 +151,15 @@ def _add_footprints(program: Program, limits: Limits, share: Ints, held: Ints, l
             at=np.arange(k),
         )
         program.at_most.extend(rows, _shift(loads[i], 1), late)
+        on_top = program.at_most.add(
+            0.0,
+            (held[i], least),
+            (serves[i], -least),
+            (extra, -1.0),
+            (loads[i], -late),
+            at=np.arange(k),
+        )
+        program.at_most.extend(on_top, _shift(loads[i], 1), late)
 
 
 def _add_rent(program: Program, scenario: Scenario, limits: Limits, share: Ints) -> None:

@@ -76,6 +76,8 @@ class Program:
         whole: Whether columns must be whole numbers where that is asked for, blocks.
         constant: What the terms hold whatever is decided, (3,).
         added: What columns contribute on top: term, columns, values.
+        shares: Columns of the shares [GPU·s], (N, K), and of what is in memory, -1 where there are
+            none; for reading a point.
     """
 
     at_most: Rows = field(default_factory=Rows)
@@ -86,6 +88,7 @@ class Program:
     constant: Floats = field(default_factory=lambda: np.zeros(3))
     n_columns: int = 0
     added: list[tuple[int, Ints, Floats]] = field(default_factory=list)
+    shares: tuple[Ints, Ints] = field(default_factory=lambda: (np.zeros((0, 0), int),) * 2)
 
     def columns(
         self,

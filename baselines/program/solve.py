@@ -30,11 +30,13 @@ class Solution:
         value: What no point of the program is below.
         terms: The three terms of the relaxed optimum, (3,).
         status: What the solver said.
+        point: The relaxed optimum, (columns,); zeros where none was found in time.
     """
 
     value: float
     terms: Floats
     status: str
+    point: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,7 @@ def solve(
         point[columns], multipliers[rows], status = _solve_piece(piece, until - time.monotonic())
         begin = last if end == last else begin + core
     value = matrix.bound(multipliers) + float(weights @ program.constant)
-    return Solution(value, _scaled(program, point, weights, value), status)
+    return Solution(value, _scaled(program, point, weights, value), status, point)
 
 
 def _solve_piece(piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, str]:
@@ -159,11 +161,20 @@ def _solve_piece(piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, st
     return result.x, multipliers, result.message
 
 
-def solve_whole(program: Program, weights: Floats, time_limit_s: float) -> Solution:
+def solve_whole(
+    program: Program, weights: Floats, time_limit_s: float, *, unfinished: bool = False
+) -> Solution:
     """Minimise the weighted terms with loads, memory and service as whole numbers.
 
+    Args:
+        program: Terms, rows and columns.
+        weights: Weights of the terms, (3,).
+        time_limit_s: For the solver [s].
+        unfinished: Out of time, to return what is proven by then: a bound as well, a looser one.
+
     Raises:
-        SolverError: As `solve`.
+        SolverError: As `solve`; out of time where `unfinished` does not allow it, or where nothing
+            is proven.
     """
     if not np.concatenate(program.whole).any():
         return solve(program, weights, time_limit_s)
@@ -177,9 +188,12 @@ def solve_whole(program: Program, weights: Floats, time_limit_s: float) -> Solut
         constraints=LinearConstraint(matrix.rows, least, matrix.right),
         options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
     )
-    _check(result.status, result.message, time_limit_s)
+    proven = unfinished and result.status == OUT_OF_TIME and result.mip_dual_bound is not None
+    if not (proven and np.isfinite(result.mip_dual_bound)):
+        _check(result.status, result.message, time_limit_s)
     value = float(result.mip_dual_bound) / scale + float(weights @ program.constant)
-    return Solution(value, _scaled(program, result.x, weights, value), result.message)
+    point = np.zeros(len(matrix.cost)) if result.x is None else result.x
+    return Solution(value, _scaled(program, point, weights, value), result.message, point)
 
 
 def _check(status: int, message: str, time_limit_s: float) -> None:
