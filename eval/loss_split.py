@@ -25,10 +25,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..baselines import make_allocator
+from ..baselines.bound import MAX_EXACT
 from ..baselines.hindsight import best_schedule
 from ..baselines.program.build import build
 from ..baselines.program.service import Detail
 from ..baselines.program.solve import solve, solve_whole
+from ..envs.errors import ConfigError
 from ..envs.run import simulate
 from .report import grid, number
 from .suite import load_suite
@@ -71,19 +73,25 @@ def split_losses(suites: Sequence[str], effort: Effort, jobs: int = 1) -> dict[s
         SolverError: A bound that was not found.
     """
     for name in suites:
-        make_allocator(effort.allocator).reset(load_suite(name).scenario)
+        suite = load_suite(name)
+        make_allocator(effort.allocator).reset(suite.scenario)
+        whole = 3 * suite.scenario.n_agents * min(effort.intervals, suite.scenario.n_intervals)
+        if whole > MAX_EXACT:
+            raise ConfigError(
+                f"a cut of {name!r} must have at most {MAX_EXACT} whole numbers, 3 per agent and "
+                f"interval, got {whole}; take fewer intervals"
+            )
     work = [(name, index, effort) for name in suites for index in range(effort.cuts)]
     if jobs == 1:
         rows = [_one(*item) for item in work]
     else:
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             rows = list(pool.map(_one, *zip(*work, strict=True)))
-    found = {name: _total(rows[i : i + effort.cuts]) for i, name in _begins(suites, effort.cuts)}
+    found = {
+        name: _total(rows[nth * effort.cuts : (nth + 1) * effort.cuts])
+        for nth, name in enumerate(suites)
+    }
     return {"effort": vars(effort), "suites": found}
-
-
-def _begins(suites: Sequence[str], cuts: int) -> list[tuple[int, str]]:
-    return [(nth * cuts, name) for nth, name in enumerate(suites)]
 
 
 def _total(rows: list[dict[str, float]]) -> dict[str, float]:

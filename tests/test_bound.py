@@ -13,11 +13,14 @@ import pytest
 from slicegym.baselines import bound as bound_module
 from slicegym.baselines import clairvoyant_bound
 from slicegym.baselines.bound_cache import scenario_digest
+from slicegym.baselines.program.build import build
 from slicegym.baselines.program.limits import limits
 from slicegym.baselines.program.rows import Program
-from slicegym.baselines.program.solve import SolverError, solve
+from slicegym.baselines.program.service import Detail
+from slicegym.baselines.program.solve import SolverError, solve, solve_whole
 from slicegym.envs import Agent, ConfigError, Scenario, Tape, Weights, simulate
 from slicegym.envs.kernel.layout import CHANGE, HEALTH
+from slicegym.envs.platform import Node
 
 from .bounded import LATENCY_ALONE, bound, calls, one_agent, tape_of
 from .builders import drawn_pair, pair, rich
@@ -126,6 +129,29 @@ def test_batched_call_is_fastest_alone() -> None:
     assert found.fastest.tolist() == pytest.approx([1.0, 0.5])
 
 
+def test_fast_machine_is_as_dear_as_it_is() -> None:
+    # Two units of work in a second of the machine that is twice as fast: open for 1 s, and its
+    # GPU-second is two thirds of what a second of both costs.
+    nodes = Node("x", 1.0, price=1.0), Node("y", 1.0, speed=2.0, price=2.0)
+    agent = Agent("a", throughput=1.0, node="y", footprint=0.0)
+    scenario = Scenario((agent,), nodes=nodes, horizon_s=4.0)
+    tape = calls([2.0], [1.0], 4.0)
+    assert bound(scenario, tape) == pytest.approx(-(1 + 2 / 3) / 4, abs=1e-9)
+    played = simulate(scenario, tape, [[0.0], [1.0], [0.0], [0.0]]).rewards.mean()
+    assert played == pytest.approx(-(1 + 2 / 3) / 4)
+
+
+def test_footprint_is_that_of_the_largest_memory() -> None:
+    # On y a footprint of 0.9 counts 0.9 · 20/30 = 0.6 GPU: open for 1 s, 0.6 of two GPUs, no idle.
+    nodes = Node("x", 1.0, memory_mb=10.0), Node("y", 1.0, memory_mb=30.0)
+    agent = Agent("a", throughput=1.0, node="y", footprint=0.9, memory_mb=5.0)
+    scenario = Scenario((agent,), nodes=nodes, horizon_s=4.0, weights=Weights(latency=0.05))
+    tape = calls([0.6], [1.0], 4.0)
+    played = simulate(scenario, tape, [[0.0], [0.6], [0.0], [0.0]]).rewards.mean()
+    assert played == pytest.approx(-(0.05 + 0.3) / 4)
+    assert bound(scenario, tape) >= played
+
+
 def test_agent_that_is_stuck_throughout_leaves_its_calls_open() -> None:
     # Open for 7 s and charged 1 s; its half GPU-second is billed.
     scenario = one_agent(Weights())
@@ -159,13 +185,22 @@ def test_no_time_no_number(exact: bool) -> None:
         bound(scenario, tape_of(rich()), exact=exact, time_limit_s=1e-6)
 
 
+@pytest.mark.parametrize("solver", [solve, solve_whole])
 @pytest.mark.parametrize("right", [-1.0, 1.0], ids=["infeasible", "unbounded"])
-def test_program_without_an_optimum_is_an_error(right: float) -> None:
+def test_program_without_an_optimum_is_an_error(right: float, solver: Any) -> None:
     program = Program()
-    column = program.columns(1, np.inf, cost=-1.0)
+    column = program.columns(1, np.inf, cost=-1.0, whole=True)
     program.at_most.add(right, (column, 1.0 if right < 0 else -1.0), at=np.zeros(1))
     with pytest.raises(SolverError, match="no optimum, so there is no bound"):
-        solve(program, np.ones(3), 10.0)
+        solver(program, np.ones(3), 10.0)
+
+
+def test_out_of_time_only_what_is_proven_counts() -> None:
+    # In no time nothing is proven of 60 whole numbers, so there is no number even where an
+    # unfinished search would do.
+    program = build(rich(), tape_of(rich()), Detail())
+    with pytest.raises(SolverError, match="no optimum in the"):
+        solve_whole(program, np.ones(3), 1e-9, unfinished=True)
 
 
 # ---- the cache ---------------------------------------------------------------------------------

@@ -43,6 +43,16 @@ def test_exact_is_tighter_than_linear() -> None:
     assert bound(scenario, tape, exact=True) < bound(scenario, tape) - 1e-3
 
 
+@pytest.mark.parametrize("release", [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0, 1.0, 1.0, 2.0]])
+@pytest.mark.parametrize("seconds", [1.0, 2.0])
+def test_load_in_parts_is_paid_as_a_whole(release: list[float], seconds: float) -> None:
+    """Footprints of what loads come on top of what serves, so that parts of a load gain nothing."""
+    weights = Weights(latency=0.2)
+    scenario = one_agent(weights, 6.0, throughput=1.0, footprint=0.5, cold_start_s=seconds)
+    tape = calls([0.5] * len(release), release, 6.0)
+    assert bound(scenario, tape) == pytest.approx(bound(scenario, tape, exact=True), abs=1e-6)
+
+
 def climb(scenario: Scenario, tape: Tape, rng: np.random.Generator, steps: int = 500) -> float:
     """Improve a schedule by random changes of one share, or of a stretch of them."""
     shape = (scenario.n_intervals, scenario.n_agents)

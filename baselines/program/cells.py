@@ -44,7 +44,8 @@ def add_cells(program: Program, scenario: Scenario, limits: Limits) -> Cells:
     """Add what agents are given, hold and pay."""
     shape = (scenario.n_agents, len(limits.length))
     n = shape[0] * shape[1]
-    room = np.broadcast_to(limits.capacity * limits.length, shape).ravel()
+    mine = np.minimum(limits.capacity, limits.most)
+    room = np.broadcast_to(mine * limits.length, shape).ravel()
     price = np.broadcast_to(limits.price, shape).ravel()
     bills = scenario.elastic is None
     share = program.columns(n, room, cost=price * bills, idle=price * bills)
@@ -115,7 +116,7 @@ def _add_memory(
 
 def _serve_with_shares(program: Program, share: Ints, serves: Ints, limits: Limits) -> None:
     """Count a share only in intervals in which it serves; others need none of it."""
-    most = limits.capacity * limits.length
+    most = np.minimum(limits.capacity, limits.most) * limits.length
     for i in np.flatnonzero(limits.is_held):
         program.at_most.add(0.0, (share[i], 1.0), (serves[i], -most), at=np.arange(len(most)))
 

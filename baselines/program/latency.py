@@ -33,10 +33,10 @@ def add_charges(
 ) -> None:
     """Charge at the horizon the work that is left, and tasks that cannot complete by then."""
     calls, last = groups.calls, blocks.done[blocks.is_last]
-    undone = groups.count * calls.work * limits.price[-1] / scenario.throughput[calls.agent]
+    undone = groups.count * calls.work * limits.charge / scenario.throughput[calls.agent]
     program.add_cost(COST, last, -undone)
     program.constant[COST] += undone.sum()
-    program.constant[COST] += np.sum(beyond / scenario.throughput) * limits.price[-1]
+    program.constant[COST] += np.sum(beyond / scenario.throughput) * limits.charge
     end = limits.held_time(limits.edges[-1:])
     open_for = end - limits.held_time(tasks.opened[tasks.lost])
     charge = scenario.reference_latency_s * limits.holding[-1]

@@ -1,4 +1,11 @@
-"""What no allocator can exceed in a scenario: rates, capacity, prices, loading times."""
+"""What no allocator can exceed in a scenario: rates, capacity, prices, loading times.
+
+On several machines a share counts times the speed of its machine, so that every unit of it serves
+alike: machine m has gpus·speed units, a unit costs price/speed there, at least the least of all
+machines, and a footprint takes f_m·speed units of it. With u units in force and w of work served,
+m's bill is max(u, f_m·speed_m)·price_m/speed_m and idle is that less (w/T)·price_m/speed_m, so both
+are at least what the least price of a unit and the least f_m·speed_m make of them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...envs.constants import machines
 from ...envs.kernel import layout
 
 if TYPE_CHECKING:
@@ -33,7 +41,9 @@ class Limits:
         length: Lengths of the intervals, (K,) [s].
         holding: What an open task of weight 1 adds to the mean latency term, (K,) [1/s].
         price: What a billed GPU-second adds to the mean cost term, (K,) [1/(GPU·s)].
+        charge: The same of a GPU-second that is left at the horizon [1/(GPU·s)].
         capacity: GPUs that shares may sum to, (K,).
+        most: GPUs that one agent may have, the largest machine's.
         rate: Most work per second and GPU of share, (N, K).
         occupied: Most GPU-seconds counted as busy for a unit of work, (N, K).
         one_call: Most work per second and GPU of share on a single call, (N, K).
@@ -51,7 +61,9 @@ class Limits:
     length: Floats
     holding: Floats
     price: Floats
+    charge: float
     capacity: Floats
+    most: float
     rate: Floats
     occupied: Floats
     one_call: Floats
@@ -75,7 +87,7 @@ def limits(scenario: Scenario, tape: Tape) -> Limits:
     edges = np.append(scenario.decision_times, scenario.horizon_s)
     length = np.diff(edges)
     n_intervals = len(length)
-    fast, slow, whole, cheapest = _machine(scenario)
+    fast, slow, whole, cheapest, hold = _machine(scenario)
     capacity, health, load_factor = _changes(scenario, tape, n_intervals)
     alone = np.array([_alone(agent) for agent in scenario.agents])
     throughput = scenario.throughput[:, None] * health
@@ -90,13 +102,15 @@ def limits(scenario: Scenario, tape: Tape) -> Limits:
     with np.errstate(divide="ignore"):
         occupied = np.where(throughput > 0, 1.0 / (throughput * slow), 0.0)
         fastest = alone / (throughput.max(axis=1) * whole)
-    footprint = np.zeros(scenario.n_agents) if scenario.elastic else scenario.footprint
+    footprint = np.zeros(scenario.n_agents) if scenario.elastic else scenario.footprint * hold
     return Limits(
         edges=edges,
         length=length,
         holding=1.0 / (n_intervals * length * reference),
         price=cheapest / (n_intervals * length * scenario.gpus),
+        charge=1.0 / (n_intervals * length[-1] * scenario.gpus),
         capacity=capacity,
+        most=whole if scenario.nodes else scenario.gpus,
         rate=throughput * fast,
         occupied=occupied,
         one_call=throughput * fast / alone[:, None],
@@ -119,19 +133,23 @@ def _memory_binds(scenario: Scenario, tape: Tape) -> bool:
     return bool(least < np.inf and (shrinks or scenario.memory_mb.sum() > least))
 
 
-def _machine(scenario: Scenario) -> tuple[float, float, float, float]:
-    """Return the most and least speed per share, the most speed of one agent, the least price."""
+def _machine(scenario: Scenario) -> tuple[float, float, float, float, float]:
+    """Return the most and least speed per share, the most speed of one agent, the least price.
+
+    The last is the least factor on a footprint. A share is times the speed of its machine already.
+    """
     if scenario.nodes:
-        speeds = [node.speed for node in scenario.nodes]
-        whole = max(node.speed * node.gpus for node in scenario.nodes)
-        cheapest = min(node.price for node in scenario.nodes) / scenario.price_per_gpu_hour
-        return max(speeds), min(speeds), whole, min(1.0, cheapest)
+        nodes = machines(scenario)
+        whole = (nodes["gpus"] * nodes["speed"]).max()
+        cheapest = (nodes["value"] / nodes["speed"]).min()
+        hold = (nodes["hold"] * nodes["speed"]).min()
+        return 1.0, 1.0, float(whole), float(cheapest), float(hold)
     if scenario.partition:
         slices = np.array([1, 2, 3, 4, 7])
         speed = scenario.partitions.speed[slices]
         per_share = speed / (slices / 7.0)
-        return float(per_share.max()), float(per_share.min()), float(speed.max()), 1.0
-    return 1.0, 1.0, scenario.gpus, 1.0
+        return float(per_share.max()), float(per_share.min()), float(speed.max()), 1.0, 1.0
+    return 1.0, 1.0, scenario.gpus, 1.0, 1.0
 
 
 def _alone(agent: Any) -> float:
@@ -158,6 +176,7 @@ def _changes(scenario: Scenario, tape: Tape, n_intervals: int) -> tuple[Floats, 
             health[target, first:] = value
         elif what == layout.LOAD_FACTOR:
             load_factor = min(load_factor, value)
-    sizes = np.array([node.gpus for node in scenario.nodes] or [scenario.gpus])
-    capacity = np.maximum(sizes[:, None] - lost, 0.0).sum(axis=0)
+    nodes = machines(scenario)
+    left = np.maximum(nodes["gpus"][:, None] - lost, 0.0)
+    capacity = (left * nodes["speed"][:, None]).sum(axis=0)
     return capacity, health, load_factor

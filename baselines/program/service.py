@@ -200,7 +200,7 @@ def add_backlog(
             at=k,
             guess=scenario.weights.cost * limits.price.min() / scenario.throughput[i],
         )
-        program.add_cost(COST, owed[i][-1:], limits.price[-1] / scenario.throughput[i])
+        program.add_cost(COST, owed[i][-1:], limits.charge / scenario.throughput[i])
     g = blocks.group[coarse]
     i, work = calls.agent[g], groups.count[g] * calls.work[g]
     program.equal.extend(ahead_rows[i, blocks.end[coarse] - 1], blocks.part[coarse], work)
