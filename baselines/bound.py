@@ -9,7 +9,8 @@ each row holds:
 * *Memory.* A model is in memory for a whole interval or it does not count. It serves after loads
   that were completed, begun at a decision and cold_start_s before. A completed load is held for its
   time and a keep-alive, and memory outlasts each positive share by a keep-alive (left out where
-  models can be driven out). Billed is at least the share, and the footprint while in memory.
+  models can be driven out). Billed is at least the share, and the footprint while in memory; the
+  footprint of an interval without service, while loading say, comes on top of shares that serve.
 * *Calls.* None is served before its earliest start: its release or the fastest way along its call
   graph, and the end of a first load. None runs ahead of its predecessors. None is done by a time
   unless its agent was warm at some moment since its release.
@@ -24,11 +25,11 @@ Where it is loose: parts of calls are served in any order, agents serve first co
 shares and loads may be parts of an interval's and of a load; a call over many intervals counts as
 if it had the whole pool throughout. Left out, which makes the bound looser and never wrong: pauses
 (`reconfigure_s`), where MIG instances can be placed (their speed per share counts), the order in
-which loads wait for memory, the way between nodes (every agent has the fastest machine at the
-cheapest price), whole units of an elastic pool, and memory lost to faults. Large tapes are looked
-at more coarsely: calls of like work in groups, late service in blocks that grow with a call's age,
-time in windows (`program.service.Detail`). Windows cost most where the pool is overloaded for
-longer than one of them.
+which loads wait for memory, the way between nodes (a share counts times its machine's speed, at the
+least price for that, wherever the agent is), whole units of an elastic pool, and memory lost to
+faults. Large tapes are looked at more coarsely: calls of like work in groups, late service in
+blocks that grow with a call's age, time in windows (`program.service.Detail`). Windows cost most
+where the pool is overloaded for longer than one of them.
 
 With `exact=True` loads, memory and being served are whole numbers, to the solver's tolerance of
 1e-6: for small tapes.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import bound_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
+from . import bound_cmd, losses_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
 from .options import (
     JobsOption,
     JsonOption,
@@ -177,6 +177,7 @@ def bench(
     deliver(content, json_target, bench_report.as_table(content))
 
 
+app.command(epilog=examples(*losses_cmd.EXAMPLES))(losses_cmd.losses)
 app.command(epilog=examples(*tune_cmd.EXAMPLES))(tune_cmd.tune)
 
 

@@ -174,7 +174,7 @@ def as_table(content: dict[str, Any]) -> RenderableType:
     table = grid("")
     table.add_column("suite")
     headers = ("cuts", "calls", effort["allocator"], "bound")
-    for header in (*headers, "foresight", "whole loads", "slack", "out of time"):
+    for header in (*headers, "foresight", "loads", "slack", "late"):
         table.add_column(header, justify="right")
     for name, row in content["suites"].items():
         parts = [number(100 * row[f"{p}_part"], 0) if row["distance"] > 0 else "–" for p in PARTS]
@@ -186,7 +186,8 @@ def as_table(content: dict[str, Any]) -> RenderableType:
         f"{effort['intervals']} intervals"
     )
     foot = (
-        f"{effort['plays']} changes from each of three schedules; {effort['time_limit_s']:g} s for "
-        "a program with whole loads, which is looser where it ran out of time."
+        f"loads: whole against parts of them. {effort['plays']} changes from each of three "
+        f"schedules; {effort['time_limit_s']:g} s for a program with whole loads, which is looser "
+        "where it was late."
     )
     return Group(Text(head), table, Text(foot))
