@@ -72,6 +72,7 @@ class MPC(Allocator):
     binaries: bool = False
     time_limit_s: float = 10.0
 
+    beyond_linear = "solves a program"
     search_space = (
         Range("window_s", 1.0, 120.0, log=True),
         Range("headroom", 1.0, 1.5),

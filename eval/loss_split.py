@@ -14,9 +14,7 @@ solver runs out of time, what it has proven by then is taken, and whole loads ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +31,10 @@ from ..baselines.program.solve import solve, solve_whole
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
 from .report import grid, number
+from .session import progress
 from .suite import load_suite
 from .tape_cut import cut
+from .workers import Workers
 
 if TYPE_CHECKING:
     from ..baselines.program.rows import Program
@@ -65,7 +65,9 @@ class Effort:
     allocator: str = "demand"
 
 
-def split_losses(suites: Sequence[str], effort: Effort, jobs: int = 1) -> dict[str, Any]:
+def split_losses(
+    suites: Sequence[str], effort: Effort, jobs: int = 1, *, quiet: bool = False
+) -> dict[str, Any]:
     """Split the distance to the bound on cuts of each suite's tapes.
 
     Raises:
@@ -82,11 +84,11 @@ def split_losses(suites: Sequence[str], effort: Effort, jobs: int = 1) -> dict[s
                 f"interval, got {whole}; take fewer intervals"
             )
     work = [(name, index, effort) for name in suites for index in range(effort.cuts)]
-    if jobs == 1:
-        rows = [_one(*item) for item in work]
-    else:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            rows = list(pool.map(_one, *zip(*work, strict=True)))
+    rows = []
+    with Workers(jobs) as workers, progress("cuts", len(work), quiet) as advance:
+        for row in workers.map(_one, work):
+            rows.append(row)
+            advance()
     found = {
         name: _total(rows[nth * effort.cuts : (nth + 1) * effort.cuts])
         for nth, name in enumerate(suites)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .options import JobsOption, JsonOption, check_json, deliver, jobs_or_default
 
 EXAMPLES = (
     "slicegym-eval losses --suites azure-train,bursty-train --jobs 2",
@@ -21,11 +21,8 @@ def losses(
     intervals: Annotated[int, typer.Option(min=1, help="Decision intervals of a cut.")] = 30,
     plays: Annotated[int, typer.Option(min=1, help="Tries of the search, from each start.")] = 5000,
     time_limit_s: Annotated[float, typer.Option(help="For a program with whole loads [s].")] = 60.0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    json_target: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write JSON to a file, or to stdout with -."),
-    ] = None,
+    jobs: JobsOption = None,
+    json_target: JsonOption = None,
 ) -> None:
     """Split an allocator's distance to the clairvoyant bound into its causes.
 
@@ -35,17 +32,12 @@ def losses(
     """
     from ..envs import checks
     from . import loss_split
-    from .output import check_target, to_json, write_atomically
-    from .report import console
 
     checks.number("--time-limit-s", time_limit_s, above=0)
-    if json_target not in (None, "-"):
-        check_target(Path(str(json_target)))
+    check_json(json_target)
     effort = loss_split.Effort(cuts, intervals, plays, time_limit_s, allocator)
-    content = loss_split.split_losses([name.strip() for name in suites.split(",")], effort, jobs)
-    if json_target == "-":
-        sys.stdout.write(to_json(content))
-        return
-    console().print(loss_split.as_table(content))
-    if json_target is not None:
-        write_atomically(Path(json_target), to_json(content))
+    names = [name.strip() for name in suites.split(",")]
+    content = loss_split.split_losses(
+        names, effort, jobs_or_default(jobs), quiet=json_target == "-"
+    )
+    deliver(content, json_target, loss_split.as_table(content))
