@@ -70,6 +70,10 @@ class Allocator(ABC):
             feasibility step scales it down where it sums to more than the pool.
         """
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the values of its parameters by name; tuned ones are those of the last reset."""
+        return {name: getattr(self, name) for name in field_types(type(self))}
+
     @classmethod
     def from_text(cls, text: str) -> Allocator:
         """Build one from what follows the colon in `name:text`, here `field=value,field=value`.
@@ -129,6 +133,10 @@ class Tuned(Allocator):
                 f"{error}, beside what was tuned for {scenario}; give more, or tuned=false"
             ) from None
         return built
+
+    def parameters(self) -> dict[str, Any]:
+        """Return those of the allocator that is meant in the scenario of the last reset."""
+        return self._inner.parameters()
 
     def allocate(self, observation: Observation) -> Shares:
         """Return its shares."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..baselines import make_allocator
 from ..envs.traces import load_spec
 from ..envs.traces.files import obtain
 from .output import RunFolder, check_target, plain
@@ -26,6 +28,9 @@ from .rollout import Row, make_allocators, play_suite, steps
 from .suite import Suite, load_suite
 from .summary import summarise
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..envs.spec import Scenario
 
 VERSIONS_OF = ("slicegym", "numpy", "numba", "gymnasium", "scipy")
 
@@ -97,21 +102,30 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[]
 
 def manifest(suite: Suite, specs: Sequence[str], bound: bool) -> dict[str, Any]:
     """Return what a reader needs to repeat the run."""
-    asked = {"allocators": list(specs), "bound": bound}
-    return {**asked, **describe_suite(suite), **circumstances()}
+    return {"bound": bound, **describe_suite(suite, specs), **circumstances()}
 
 
-def describe_suite(suite: Suite) -> dict[str, Any]:
-    """Return what is played, with sums of the scenario and of the traces."""
+def describe_suite(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
+    """Return what is played and by whom, with sums of the scenario and of the traces."""
     scenario = describe(suite.scenario)
     text = json.dumps(scenario, sort_keys=True)
     return {
         "suite": suite.name,
+        "allocators": list(specs),
+        "parameters": {spec: _parameters(spec, suite.scenario) for spec in specs},
         "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
         "scenario": scenario,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "traces": {name: trace_sum(name) for name in sorted(set(traces_in(scenario)))},
     }
+
+
+def _parameters(spec: str, scenario: Scenario) -> dict[str, Any]:
+    """Return the parameters of an allocator in a scenario, tuned ones included."""
+    allocator = make_allocator(spec)
+    allocator.reset(scenario)
+    values = allocator.parameters().items()
+    return {name: "inf" if value == math.inf else plain(value) for name, value in values}
 
 
 def circumstances() -> dict[str, Any]:

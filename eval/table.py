@@ -131,5 +131,5 @@ def _play(
 
 
 def _manifest(parts: Sequence[Part], bound: bool) -> dict[str, Any]:
-    played = {p.family: {**describe_suite(p.suite), "allocators": p.specs} for p in parts}
+    played = {p.family: describe_suite(p.suite, p.specs) for p in parts}
     return {"bound": bound, "families": played, **circumstances()}

@@ -129,6 +129,8 @@ class TestRun:
         assert manifest["scenario"]["horizon_s"] == 20
         assert len(manifest["scenario_sha256"]) == 64
         assert len(manifest["episodes"]) == 3
+        assert manifest["parameters"]["static"] == {}
+        assert manifest["parameters"]["demand"]["drain_s"] == 5.0
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["allocators"]["static"]["reward"] < 0
 

@@ -82,6 +82,7 @@ class TestPrecedence:
         for world, expected in ((AZURE, in_azure), (BURSTY, in_bursty), (AZURE, in_azure)):
             allocator.reset(world)
             assert shares(allocator, world) == [expected] * 2
+            assert allocator.parameters()["share"] == expected
 
     def test_another_scenario_is_noticed_without_a_reset(self, ship):
         ship(self.TEXT)
