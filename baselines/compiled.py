@@ -121,6 +121,11 @@ class Remembering(Allocator):
 
     def allocate(self, observation: Observation) -> Shares:
         """Return the rule's shares, remembering the observation."""
+        shares: Shares = self._follow(observation)
+        return shares[0] if observation.raw.ndim == 2 else shares
+
+    def _follow(self, observation: Observation) -> Any:
+        """Return what the rule returns for a batch, of one where it is a single environment."""
         scenario, raw = observation.scenario, observation.raw
         if scenario is not self._scenario:
             self.reset(scenario)
@@ -128,8 +133,7 @@ class Remembering(Allocator):
             raw = raw[None]
         if len(raw) != len(self._clock):
             self._forget(scenario, len(raw))
-        shares = self._decide(raw, np.asarray(observation.decision, np.int64).reshape(-1))
-        return shares[0] if observation.raw.ndim == 2 else shares
+        return self._decide(raw, np.asarray(observation.decision, np.int64).reshape(-1))
 
     def _decide(self, raw: Shares, decision: NDArray[np.int64]) -> Shares:
         shares: Shares = self._rule(raw, decision, self._clock, self._memory, *self._arguments)

@@ -1,244 +1,96 @@
-"""Forecasts of arrival rates, each updated by one observation per decision.
+"""Forecasts of arrival rates, each updated by one observation per decision, as compiled functions.
 
-All work on arrays (B, N), environments by agents: `start` makes room, `forget` clears environments
-that begin anew, `update` takes the rates of the last interval [1/s], `ahead` returns those expected
-in the h-th interval from now on, h ≥ 1, never below 0, and `within` their sum up to the h-th.
+What is known of the agents of an environment is an array (rows, N) of a batch's memory, as
+`Remembering` keeps it, all 0 at the start: `observed` counts a decision, `update` takes the rate of
+an agent in the last interval [1/s], `ahead` returns that expected in the h-th interval from now,
+h ≥ 1, never below 0, and `within` the sum up to the h-th. `path` is a rule of its own.
+
+    ewma            x ← x + max(α, 1/k)·(rate − x) at the k-th rate, the same for all leads
+    holt_winters    level, damped trend and additive season:
+                    l' = α·(x − s) + (1 − α)·(l + φ·b)
+                    b' = β·(l' − l) + (1 − β)·φ·b
+                    s' = γ·(x − l − φ·b) + (1 − γ)·s
+                    forecast = l + (φ + … + φ^h)·b + s of that place in the season
+    seasonal        the rate of the same interval in the last season, or the last rate until one is
+                    over
+    quantile        a quantile of the last rates, the same for all leads: how much is enough that
+                    often; interpolated as `numpy.quantile` does
+
+R. G. Brown (1956); with weights of at least 1/k first estimates are the plain mean and not drawn
+towards zero. C. C. Holt (1957) and P. R. Winters (1960), damped after E. S. Gardner and E. McKenzie
+(1985), as in R. J. Hyndman and G. Athanasopoulos, Forecasting: Principles and Practice (3rd
+edition), chapter 8; it begins at the first rate, without trend and season. The seasonal one is in
+chapter 5 there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from ..envs.observation import Observation
+from ..envs.kernel.compile import compiled_in_place, stamped
+from .compiled import ARRIVALS, is_new, rule
 
 FORECASTS = ("ewma", "holt_winters", "seasonal", "quantile")
+EWMA, HOLT_WINTERS, SEASONAL, QUANTILE = range(4)
+
+# Places in `method`: which forecast, its weights, the quantile and the length of its window.
+KIND, ALPHA, BETA, GAMMA, DAMPING, RANK, LENGTH = range(7)
+
+# Rows of the memory; `window` rates or deviations of a season follow, for the quantile twice: in
+# the order in which they came, and sorted.
+SEEN, LEVEL, TREND, WINDOW = range(4)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-
-class Forecast(ABC):
-    """One forecast of every agent of every environment.
-
-    Attributes:
-        shape: (B, N).
-        seen: Updates of each environment since it was last forgotten, (B, 1).
-    """
-
-    shape: tuple[int, int]
-    seen: Ints
-
-    def start(self, n_environments: int, n_agents: int) -> None:
-        """Make room for a batch and forget everything."""
-        self.shape = (n_environments, n_agents)
-        self.seen = np.zeros((n_environments, 1), dtype=np.int64)
-        self._start(n_environments, n_agents)
-
-    def forget(self, which: Ints) -> None:
-        """Begin anew in the environments of these indices."""
-        self.seen[which] = 0
-
-    def update(self, which: Ints, rate: Floats) -> None:
-        """Take the rates (len(which), N) that were seen in the environments of these indices."""
-        self._update(which, rate)
-        self.seen[which] += 1
-
-    @abstractmethod
-    def ahead(self, steps: Ints) -> Floats:
-        """Return the rates expected `steps` intervals ahead, both (B, N)."""
-
-    def within(self, steps: Ints) -> Floats:
-        """Return the sum of the rates expected over the next `steps` intervals, both (B, N)."""
-        total = np.zeros(steps.shape)
-        for h in range(1, int(steps.max(initial=0)) + 1):
-            total += np.where(h <= steps, self.ahead(np.full(steps.shape, h)), 0.0)
-        return total
-
-    def path(self, horizon: int) -> Floats:
-        """Return the rates expected in each of the next intervals, (B, N, horizon)."""
-        ahead = [self.ahead(np.full(self.shape, h)) for h in range(1, horizon + 1)]
-        return np.stack(ahead, axis=-1)
-
-    @abstractmethod
-    def _start(self, n_environments: int, n_agents: int) -> None: ...
-
-    @abstractmethod
-    def _update(self, which: Ints, rate: Floats) -> None:
-        """Take rates; where `seen` is 0 nothing that is stored counts."""
+_DIGEST = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
-@dataclass(eq=False)
-class Ewma(Forecast):
-    """Exponentially weighted mean: x ← x + max(α, 1/k)·(rate − x), the same for all leads.
+def forecasting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a rule that may call the functions of this file as well (see `rule`)."""
+    return stamped(rule(function), _DIGEST)
 
-    R. G. Brown (1956). The k-th observation weighs at least 1/k, so that first estimates are the
-    plain mean and not drawn towards zero.
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast and its parameters, of which it looks at its own.
 
     Attributes:
-        alpha: Weight of the newest rate, in (0, 1].
-    """
-
-    alpha: float
-
-    def _start(self, n_environments: int, n_agents: int) -> None:
-        self.level = np.zeros((n_environments, n_agents))
-
-    def _update(self, which: Ints, rate: Floats) -> None:
-        weight = np.maximum(self.alpha, 1.0 / (self.seen[which] + 1))
-        self.level[which] += weight * (rate - self.level[which])
-
-    def ahead(self, steps: Ints) -> Floats:
-        """Return the mean, whatever the lead."""
-        return np.broadcast_to(self.level, steps.shape).copy()
-
-    def within(self, steps: Ints) -> Floats:
-        """Return the mean for each interval."""
-        return self.level * steps
-
-    def path(self, horizon: int) -> Floats:
-        """Return the mean for each interval."""
-        return np.repeat(self.level[..., None], horizon, axis=-1)
-
-
-@dataclass(eq=False)
-class HoltWinters(Forecast):
-    """Level, damped trend and additive season.
-
-        l' = α·(x − s) + (1 − α)·(l + φ·b)
-        b' = β·(l' − l) + (1 − β)·φ·b
-        s' = γ·(x − l − φ·b) + (1 − γ)·s
-        forecast = l + (φ + … + φ^h)·b + s of that place in the season
-
-    C. C. Holt (1957), P. R. Winters (1960), damped after E. S. Gardner and E. McKenzie (1985), as
-    in R. J. Hyndman and G. Athanasopoulos, Forecasting: Principles and Practice (3rd edition),
-    chapter 8. It begins at the first rate, without trend and season.
-
-    Attributes:
-        alpha: Weight of the newest rate in the level, in [0, 1].
+        name: One of `FORECASTS`.
+        alpha: Weight of the newest rate in the level, in [0, 1]; above 0 for `ewma`.
         beta: Weight of the newest step in the trend, in [0, 1].
         gamma: Weight of the newest deviation in the season, in [0, 1].
         damping: φ in (0, 1); 1 would let a burst's trend run on for ever.
-        season: Intervals in a season.
+        quantile: In [0, 1].
+        window: Intervals in a season, or intervals of which the quantile is taken.
     """
 
-    alpha: float
-    beta: float
-    gamma: float
-    damping: float
-    season: int
+    name: str
+    alpha: float = 1.0
+    beta: float = 0.0
+    gamma: float = 0.0
+    damping: float = 0.5
+    quantile: float = 0.5
+    window: int = 1
 
-    def _start(self, n_environments: int, n_agents: int) -> None:
-        self.level = np.zeros((n_environments, n_agents))
-        self.trend = np.zeros((n_environments, n_agents))
-        self.seasonal = np.zeros((n_environments, self.season, n_agents))
+    def method(self) -> Floats:
+        """Return what the compiled functions take: which forecast, and its parameters, (7,)."""
+        kind = FORECASTS.index(self.name)
+        weights = (self.alpha, self.beta, self.gamma, self.damping)
+        return np.array([kind, *weights, self.quantile, self.window], dtype=np.float64)
 
-    def forget(self, which: Ints) -> None:
-        """Begin anew in the environments of these indices."""
-        super().forget(which)
-        self.trend[which] = 0.0
-        self.seasonal[which] = 0.0
-
-    def _update(self, which: Ints, rate: Floats) -> None:
-        place = self.seen[which, 0] % self.season
-        first = self.seen[which] == 0
-        level = np.where(first, rate, self.level[which])
-        trend = self.damping * self.trend[which]
-        season = self.seasonal[which, place]
-        newest = self.alpha * (rate - season) + (1.0 - self.alpha) * (level + trend)
-        self.level[which] = newest
-        self.trend[which] = self.beta * (newest - level) + (1.0 - self.beta) * trend
-        deviation = rate - level - trend
-        self.seasonal[which, place] = self.gamma * deviation + (1.0 - self.gamma) * season
-
-    def ahead(self, steps: Ints) -> Floats:
-        """Return level, trend so far ahead, and the season of that interval."""
-        damped = self.damping * (1.0 - self.damping**steps) / (1.0 - self.damping)
-        place = (self.seen + steps - 1) % self.season
-        season = np.take_along_axis(self.seasonal, place[:, None, :], axis=1)[:, 0]
-        return np.maximum(self.level + damped * self.trend + season, 0.0)
-
-
-@dataclass(eq=False)
-class SeasonalNaive(Forecast):
-    """The rate of the same interval in the last season, or the last rate until one is over.
-
-    Hyndman and Athanasopoulos (3rd edition), chapter 5.
-
-    Attributes:
-        season: Intervals in a season.
-    """
-
-    season: int
-
-    def _start(self, n_environments: int, n_agents: int) -> None:
-        self.last = np.zeros((n_environments, n_agents))
-        self.rates = np.zeros((n_environments, self.season, n_agents))
-
-    def _update(self, which: Ints, rate: Floats) -> None:
-        self.rates[which, self.seen[which, 0] % self.season] = rate
-        self.last[which] = rate
-
-    def ahead(self, steps: Ints) -> Floats:
-        """Return what was seen a whole number of seasons before."""
-        place = (self.seen + steps - 1) % self.season
-        before = np.take_along_axis(self.rates, place[:, None, :], axis=1)[:, 0]
-        return np.where(self.seen >= self.season, before, self.last)
-
-
-@dataclass(eq=False)
-class WindowQuantile(Forecast):
-    """A quantile of the last rates, the same for all leads: how much is enough that often.
-
-    Attributes:
-        quantile: In [0, 1]; interpolated as `numpy.quantile` does.
-        window: Intervals that are remembered.
-    """
-
-    quantile: float
-    window: int
-
-    def _start(self, n_environments: int, n_agents: int) -> None:
-        self.rates = np.full((n_environments, self.window, n_agents), np.nan)
-
-    def forget(self, which: Ints) -> None:
-        """Begin anew in the environments of these indices."""
-        super().forget(which)
-        self.rates[which] = np.nan
-
-    def _update(self, which: Ints, rate: Floats) -> None:
-        self.rates[which, self.seen[which, 0] % self.window] = rate
-
-    def ahead(self, steps: Ints) -> Floats:
-        """Return the quantile of what is remembered, whatever the lead; 0 before the first."""
-        # NaN sorts behind every rate, so that the first min(seen, window) places are the rates.
-        ordered = np.sort(self.rates, axis=1)
-        at = self.quantile * np.maximum(np.minimum(self.seen, self.window) - 1, 0)
-        low = np.floor(at).astype(np.int64)
-        high = np.ceil(at).astype(np.int64)
-        part = at - low
-        values = _along(ordered, low) * (1.0 - part) + _along(ordered, high) * part
-        return np.broadcast_to(np.nan_to_num(values), steps.shape).copy()
-
-    def within(self, steps: Ints) -> Floats:
-        """Return the quantile for each interval."""
-        return self.ahead(steps) * steps
-
-    def path(self, horizon: int) -> Floats:
-        """Return the quantile for each interval."""
-        now = self.ahead(np.ones(self.shape, dtype=np.int64))
-        return np.repeat(now[..., None], horizon, axis=-1)
-
-
-def _along(ordered: Floats, place: Ints) -> Floats:
-    """Return (B, N) from (B, window, N) at one place for each environment, (B, 1)."""
-    return np.take_along_axis(ordered, place[:, :, None], axis=1)[:, 0]
+    def memory_shape(self, n_agents: int) -> tuple[int, int]:
+        """Return the shape of one environment's memory, (rows, N)."""
+        windows = (0, 1, 1, 2)[FORECASTS.index(self.name)]
+        return WINDOW + windows * self.window, n_agents
 
 
 def make_forecast(
@@ -253,32 +105,135 @@ def make_forecast(
     damping: float = 0.9,
 ) -> Forecast:
     """Return one of `FORECASTS`, with times in seconds instead of intervals."""
+    length_s = window_s if name == "quantile" else season_s
+    window = max(1, round(length_s / interval_s))
     alpha = -math.expm1(-interval_s / window_s)
-    season = max(1, round(season_s / interval_s))
-    if name == "ewma":
-        return Ewma(alpha)
-    if name == "holt_winters":
-        return HoltWinters(alpha, beta, gamma, damping, season)
-    if name == "seasonal":
-        return SeasonalNaive(season)
-    return WindowQuantile(quantile, max(1, round(window_s / interval_s)))
+    return Forecast(name, alpha, beta, gamma, damping, quantile, window)
 
 
-class Watch:
-    """A forecast that follows a batch: every decision counts once, an earlier one begins anew."""
+@compiled_in_place
+def observed(memory: Floats, b: int, new: bool) -> int:
+    """Return how many rates environment b has seen, with that of this decision if it is new."""
+    memory[b, SEEN, 0] += new
+    return int(memory[b, SEEN, 0])
 
-    def __init__(self, forecast: Forecast) -> None:
-        self.forecast = forecast
-        self._clock = np.zeros(0, dtype=np.int64)
 
-    def show(self, observation: Observation) -> None:
-        """Take the arrivals of the last interval in the environments where it is new."""
-        decision = np.reshape(observation.decision, -1)
-        if decision.size != self._clock.size:
-            self._clock = np.full(decision.size, -1, dtype=np.int64)
-            self.forecast.start(decision.size, observation.scenario.n_agents)
-        self.forecast.forget(np.flatnonzero(decision < self._clock))
-        new = np.flatnonzero(decision != self._clock)
-        rate = np.reshape(observation.arrival_rate, (decision.size, -1))
-        self.forecast.update(new, rate[new])
-        self._clock = decision.astype(np.int64)
+@compiled_in_place
+def update(memory: Floats, b: int, i: int, seen: int, rate: float, method: Floats) -> None:
+    """Take the `seen`-th rate of agent i; at the first nothing that is stored counts."""
+    kind = method[KIND]
+    if kind == EWMA:
+        weight = max(method[ALPHA], 1.0 / seen)
+        memory[b, LEVEL, i] += weight * (rate - memory[b, LEVEL, i])
+    elif kind == HOLT_WINTERS:
+        _smooth(memory, b, i, seen, rate, method)
+    elif kind == SEASONAL:
+        memory[b, LEVEL, i] = rate
+        memory[b, WINDOW + (seen - 1) % int(method[LENGTH]), i] = rate
+    else:
+        _take_quantile(memory, b, i, seen, rate, method)
+
+
+@compiled_in_place
+def _smooth(memory: Floats, b: int, i: int, seen: int, rate: float, method: Floats) -> None:
+    alpha, beta, gamma, damping = method[ALPHA], method[BETA], method[GAMMA], method[DAMPING]
+    place = WINDOW + (seen - 1) % int(method[LENGTH])
+    level = rate if seen == 1 else memory[b, LEVEL, i]
+    trend, season = damping * memory[b, TREND, i], memory[b, place, i]
+    newest = alpha * (rate - season) + (1.0 - alpha) * (level + trend)
+    memory[b, LEVEL, i] = newest
+    memory[b, TREND, i] = beta * (newest - level) + (1.0 - beta) * trend
+    memory[b, place, i] = gamma * (rate - level - trend) + (1.0 - gamma) * season
+
+
+@compiled_in_place
+def _take_quantile(memory: Floats, b: int, i: int, seen: int, rate: float, method: Floats) -> None:
+    window = int(method[LENGTH])
+    n, first, place = min(seen, window), WINDOW + window, WINDOW + (seen - 1) % window
+    k = n - 1
+    if seen > window:  # the sorted place of the rate that leaves
+        while k > 0 and memory[b, first + k, i] != memory[b, place, i]:
+            k -= 1
+    memory[b, place, i] = rate
+    _sort_in(memory, b, i, first, n, k, rate)
+    at = method[RANK] * (n - 1)
+    low, high = first + int(np.floor(at)), first + int(np.ceil(at))
+    part = at - np.floor(at)
+    memory[b, LEVEL, i] = memory[b, low, i] * (1.0 - part) + memory[b, high, i] * part
+
+
+@compiled_in_place
+def _sort_in(memory: Floats, b: int, i: int, first: int, n: int, k: int, rate: float) -> None:
+    """Put a rate into n sorted ones, of which the k-th is free."""
+    while k > 0 and memory[b, first + k - 1, i] > rate:
+        memory[b, first + k, i] = memory[b, first + k - 1, i]
+        k -= 1
+    while k < n - 1 and memory[b, first + k + 1, i] < rate:
+        memory[b, first + k, i] = memory[b, first + k + 1, i]
+        k += 1
+    memory[b, first + k, i] = rate
+
+
+@compiled_in_place
+def ahead(memory: Floats, b: int, i: int, seen: int, h: int, method: Floats) -> float:
+    """Return the rate of agent i expected in the h-th interval from now [1/s]."""
+    if _is_flat(method):
+        return memory[b, LEVEL, i]  # type: ignore[no-any-return]
+    damping, place = method[DAMPING], (seen + h - 1) % int(method[LENGTH])
+    damped = damping * (1.0 - damping**h) / (1.0 - damping)
+    return _expected(memory, b, i, seen, place, damped, method)  # type: ignore[no-any-return]
+
+
+@compiled_in_place
+def within(memory: Floats, b: int, i: int, seen: int, h: int, method: Floats) -> float:
+    """Return the sum of the rates of agent i expected over the next h intervals [1/s]."""
+    if _is_flat(method):
+        return memory[b, LEVEL, i] * h  # type: ignore[no-any-return]
+    damping, window = method[DAMPING], int(method[LENGTH])
+    place, power, damped, total = seen % window, 1.0, 0.0, 0.0
+    for _ in range(h):
+        power *= damping
+        damped += power
+        total += _expected(memory, b, i, seen, place, damped, method)
+        place = place + 1 if place + 1 < window else 0
+    return total
+
+
+@compiled_in_place
+def _is_flat(method: Floats) -> bool:
+    """Return whether all leads have the same forecast."""
+    return (method[KIND] == EWMA) | (method[KIND] == QUANTILE)  # type: ignore[no-any-return]
+
+
+@compiled_in_place
+def _expected(
+    memory: Floats, b: int, i: int, seen: int, place: int, damped: float, method: Floats
+) -> float:
+    """Return the rate at a place of the season, with the trend times φ + … + φ^h."""
+    level, season = memory[b, LEVEL, i], memory[b, WINDOW + place, i]
+    if method[KIND] == HOLT_WINTERS:
+        return max(level + damped * memory[b, TREND, i] + season, 0.0)  # type: ignore[no-any-return]
+    return season if seen >= method[LENGTH] else level  # type: ignore[no-any-return]
+
+
+@rule
+def path(
+    raw: Floats,
+    decision: Ints,
+    clock: Ints,
+    memory: Floats,
+    method: Floats,
+    horizon: int,
+    interval_s: float,
+) -> Floats:
+    """Follow raw observations; return the rates expected in the next intervals, (B, N, horizon)."""
+    rates = np.empty((len(raw), raw.shape[1], horizon))
+    for b in range(len(raw)):
+        new = is_new(decision, clock, memory, b)
+        seen = observed(memory, b, new)
+        for i in range(raw.shape[1]):
+            if new:
+                update(memory, b, i, seen, raw[b, i, ARRIVALS] / interval_s, method)
+            for h in range(horizon):
+                rates[b, i, h] = ahead(memory, b, i, seen, h + 1, method)
+    return rates

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..envs import checks
 from ..envs.errors import ConfigError
 from ..envs.kernel.layout import LOADING, WARM
-from .base import Allocator, Range, Shares, register
-from .compiled import hold
+from .base import Range, Shares, register
+from .compiled import Remembering, hold
 from .control.constants import Constants, Floats, Ints
 from .control.numbers import Seen, fill
 from .control.program import Grid, Layout, Pace, lay_out
 from .control.request import request
 from .control.solver import solve
-from .forecast import FORECASTS, Watch, make_forecast
+from .forecast import FORECASTS, Forecast, make_forecast, path
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
@@ -39,7 +39,7 @@ NO_CALLS = 1e-6  # forecasts below it are none: the solver takes such numbers fo
 
 @register("mpc")
 @dataclass(eq=False)
-class MPC(Allocator):
+class MPC(Remembering):
     """A linear program for every decision: what it costs grows faster than the agents.
 
     Attributes:
@@ -81,6 +81,7 @@ class MPC(Allocator):
         Range("foresight", 0.0, 1.0),
         Range("threshold", 0.1, 0.9),
     )
+    _rule = staticmethod(path)
 
     def __post_init__(self) -> None:
         checks.integer("mpc.horizon", self.horizon, at_least=1)
@@ -95,7 +96,6 @@ class MPC(Allocator):
         checks.number("mpc.terminal", self.terminal, at_least=0)
         if not isinstance(self.binaries, bool):
             raise TypeError(f"mpc.binaries must be true or false, got {self.binaries!r}")
-        self._scenario: Scenario | None = None
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
@@ -115,18 +115,10 @@ class MPC(Allocator):
                 f"mpc plans at most {MAX_CELLS} agents times blocks, got {scenario.n_agents} times "
                 f"{blocks}; lower mpc.horizon, raise mpc.growth or take another allocator"
             )
-        self._scenario = scenario
+        super().reset(scenario)
         self._hold = hold(scenario)
         self._pace = Pace.of(self._grid, self.drain_s / scenario.interval_s)
         self._layouts: dict[tuple[bytes, float], Layout] = {}
-        forecast = make_forecast(
-            self.forecast,
-            scenario.interval_s,
-            window_s=self.window_s,
-            season_s=self.season_s,
-            quantile=self.quantile,
-        )
-        self._watch = Watch(forecast)
         self._layout(np.zeros(scenario.n_agents, dtype=np.int64))
 
     def allocate(self, observation: Observation) -> Shares:
@@ -135,12 +127,10 @@ class MPC(Allocator):
         Raises:
             SolverError: A program without an optimum, or out of time: there are no shares then.
         """
-        self._follow(observation)
-        n = observation.scenario.n_agents
-        raw = np.reshape(observation.raw, (-1, n, observation.raw.shape[-1]))
-        arrivals = self._arrivals()
+        arrivals = self._arrivals(observation)
+        raw = observation.raw[None] if observation.raw.ndim == 2 else observation.raw
         alone = (replace(observation, raw=row) for row in raw)
-        requests = [self._decide(*pair) for pair in zip(alone, arrivals, strict=True)]
+        requests = [self._request(*pair) for pair in zip(alone, arrivals, strict=True)]
         return requests[0] if observation.raw.ndim == 2 else np.stack(requests)
 
     def plan(self, observation: Observation) -> tuple[Layout, Floats, float]:
@@ -149,18 +139,29 @@ class MPC(Allocator):
         Raises:
             SolverError: As `allocate`.
         """
-        self._follow(observation)
+        arrivals = self._arrivals(observation)[0]
         home = _home(observation)
         layout = self._layout(home, _slow(observation))
-        seen = self._see(observation, self._arrivals()[0], home, layout)
+        seen = self._see(observation, arrivals, home, layout)
         return layout, *self._solve(layout, seen)
 
-    def _follow(self, observation: Observation) -> None:
-        if observation.scenario is not self._scenario:
-            self.reset(observation.scenario)
-        self._watch.show(observation)
+    def _forecast(self, scenario: Scenario) -> Forecast:
+        return make_forecast(
+            self.forecast,
+            scenario.interval_s,
+            window_s=self.window_s,
+            season_s=self.season_s,
+            quantile=self.quantile,
+        )
 
-    def _decide(self, observation: Observation, arrivals: Floats) -> Shares:
+    def _memory_shape(self, scenario: Scenario) -> tuple[int, ...]:
+        return self._forecast(scenario).memory_shape(scenario.n_agents)
+
+    def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
+        method = self._forecast(scenario).method()
+        return method, self._grid.horizon, float(scenario.interval_s)
+
+    def _request(self, observation: Observation, arrivals: Floats) -> Shares:
         home = _home(observation)
         layout = self._layout(home, _slow(observation))
         seen = self._see(observation, arrivals, home, layout)
@@ -182,17 +183,16 @@ class MPC(Allocator):
 
     def _layout(self, home: Ints, slow: float = 1.0) -> Layout:
         """Return the program for agents on these nodes and such loads, laid out once."""
-        assert self._scenario is not None
         key = home.tobytes(), slow
         if key not in self._layouts:
             constants = Constants.of(self._scenario, home, slow)
             self._layouts[key] = lay_out(constants, home, self._grid, self._pace)
         return self._layouts[key]
 
-    def _arrivals(self) -> Floats:
-        """Return the calls forecast for each block, (B, N, K)."""
-        assert self._scenario is not None
-        calls = self._watch.forecast.path(self._grid.horizon) * self._scenario.interval_s
+    def _arrivals(self, observation: Observation) -> Floats:
+        """Return the calls forecast for each block, (B, N, K), remembering the observation."""
+        rates: Floats = self._follow(observation)
+        calls = rates * observation.scenario.interval_s
         return np.add.reduceat(calls, self._grid.start, axis=-1)
 
     def _see(self, observation: Observation, arrivals: Floats, home: Ints, layout: Layout) -> Seen:

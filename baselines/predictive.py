@@ -16,28 +16,89 @@ forecasts are in `forecast.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..envs import checks
-from .base import Allocator, Choice, Range, Shares, register
-from .compiled import hold
-from .forecast import FORECASTS, Watch, make_forecast
+from .base import Choice, Range, Shares, register
+from .compiled import (
+    ARRIVALS,
+    READY_IN,
+    Remembering,
+    calls_at,
+    either,
+    fit,
+    hold,
+    is_new,
+    rows,
+    rule,
+    serves,
+    wanted,
+)
+from .forecast import (
+    FORECASTS,
+    Forecast,
+    ahead,
+    forecasting,
+    make_forecast,
+    observed,
+    update,
+    within,
+)
 
 if TYPE_CHECKING:
-    from ..envs.observation import Observation
     from ..envs.spec import Scenario
+
+
+@forecasting
+def _decide(
+    raw: Shares,
+    decision: NDArray[np.int64],
+    clock: NDArray[np.int64],
+    memory: Shares,
+    constants: Shares,
+    method: Shares,
+    gpus: float,
+    held: float,
+    interval_s: float,
+    wake: float,
+    drain_s: float,
+) -> Shares:
+    throughput, servers, least, cold = constants[0], constants[1], constants[2], constants[3]
+    shares = np.empty(raw.shape[:2])
+    for b in range(len(raw)):
+        new = is_new(decision, clock, memory, b)
+        seen = observed(memory, b, new)
+        for i in range(raw.shape[1]):
+            if new:
+                update(memory, b, i, seen, raw[b, i, ARRIVALS] / interval_s, method)
+            calls = calls_at(raw, b, i)
+            # With calls it is in memory anyway.
+            reload = 0 if calls > 0.0 else _lead(cold[i], interval_s)
+            expected = within(memory, b, i, seen, reload, method) * interval_s
+            rate = ahead(memory, b, i, seen, _lead(raw[b, i, READY_IN], interval_s), method)
+            need = wanted(rate, calls, throughput[i], servers[i], drain_s)
+            need = either(serves(raw, b, i, interval_s), max(need, least[i]), held)
+            shares[b, i] = need * ((calls > 0.0) | (expected >= wake))
+        fit(shares, b, gpus, held)
+    return shares
+
+
+@rule
+def _lead(ready_s: float, interval_s: float) -> int:
+    """Return the first interval that a model serves throughout; 1 is the one that begins now."""
+    return 1 + int(np.ceil(ready_s / interval_s - 1e-9))
 
 
 @register("predictive")
 @dataclass(eq=False)
-class Predictive(Allocator):
-    """Needs by forecast, each at its own lead; in NumPy, O(N), and O(N·window·log) for `quantile`.
+class Predictive(Remembering):
+    """Needs by forecast, each at its own lead: O(N), remembers what its forecast does.
 
-    Remembers like the compiled ones: a decision seen again is answered as before, one that lies
-    before the last begins a new episode of its environment.
+    That is a rate for `ewma`, and a season or a window for the others: `holt_winters` and
+    `seasonal` are O(N·lead), `quantile` is O(N·window).
 
     Attributes:
         forecast: `ewma`, `holt_winters`, `seasonal` (the last season again) or `quantile`.
@@ -72,6 +133,7 @@ class Predictive(Allocator):
         Range("wake", 0.1, 50.0, log=True),
         Range("drain_s", 0.5, 50.0, log=True),
     )
+    _rule = staticmethod(_decide)
 
     def __post_init__(self) -> None:
         checks.one_of("predictive.forecast", self.forecast, FORECASTS)
@@ -80,17 +142,14 @@ class Predictive(Allocator):
         for name in ("beta", "gamma", "quantile"):
             checks.number(f"predictive.{name}", getattr(self, name), at_least=0, at_most=1)
         checks.number("predictive.damping", self.damping, above=0, at_most=0.999)
-        self._scenario: Scenario | None = None
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
         """One of each forecast."""
         return tuple(f"predictive:forecast={name}" for name in FORECASTS)
 
-    def reset(self, scenario: Scenario) -> None:
-        """Forget everything and work out the leads."""
-        self._scenario = scenario
-        forecast = make_forecast(
+    def _forecast(self, scenario: Scenario) -> Forecast:
+        return make_forecast(
             self.forecast,
             scenario.interval_s,
             window_s=self.window_s,
@@ -100,41 +159,23 @@ class Predictive(Allocator):
             gamma=self.gamma,
             damping=self.damping,
         )
-        self._watch = Watch(forecast)
-        self._hold = hold(scenario)
-        self._reload = _steps(scenario.cold_start_s, scenario.interval_s)
-        self._least = np.maximum(scenario.footprint, self._hold)
 
-    def allocate(self, observation: Observation) -> Shares:
-        """Return needs by forecast, cut in proportion where the pool is short."""
-        scenario = observation.scenario
-        if scenario is not self._scenario:
-            self.reset(scenario)
-        self._watch.show(observation)
-        forecast = self._watch.forecast
-        interval_s = scenario.interval_s
-        ready_s = np.reshape(observation.ready_in_s, (-1, scenario.n_agents))
-        calls = np.reshape(observation.queue + observation.in_service, ready_s.shape)
-        reload = np.broadcast_to(self._reload, ready_s.shape)
-        expected = forecast.within(reload) * interval_s
-        active = (calls > 0) | (expected >= self.wake)
-        rate = forecast.ahead(_steps(ready_s, interval_s))
-        present = np.where(calls > 0, np.maximum(calls, scenario.concurrency), 0.0)
-        need = np.maximum((rate + present / self.drain_s) / scenario.throughput, self._least)
-        need = np.where(ready_s < interval_s, need, self._hold)
-        shares = self._fit(np.where(active, need, 0.0), scenario.gpus)
-        return shares.reshape(observation.queue.shape)
+    def _memory_shape(self, scenario: Scenario) -> tuple[int, ...]:
+        return self._forecast(scenario).memory_shape(scenario.n_agents)
 
-    def _fit(self, shares: Shares, gpus: float) -> Shares:
-        """Cut what lies above the hold in proportion where a row sums to more than the pool."""
-        held = np.where(shares > 0, self._hold, 0.0)
-        extra, room = shares - held, gpus - held.sum(axis=-1, keepdims=True)
-        sought = extra.sum(axis=-1, keepdims=True)
-        part = np.where(sought > room, room / np.where(sought > 0, sought, 1.0), 1.0)
-        fits: Shares = held + np.maximum(part, 0.0) * extra
-        return fits
-
-
-def _steps(ready_s: Shares, interval_s: float) -> NDArray[np.int64]:
-    """Return the first interval that a model serves throughout; 1 is the one that begins now."""
-    return 1 + np.ceil(ready_s / interval_s - 1e-9).astype(np.int64)
+    def _prepare(self, scenario: Scenario) -> tuple[Any, ...]:
+        held = hold(scenario)
+        return (
+            rows(
+                scenario.throughput,
+                scenario.concurrency,
+                np.maximum(scenario.footprint, held),
+                scenario.cold_start_s,
+            ),
+            self._forecast(scenario).method(),
+            float(scenario.gpus),
+            held,
+            float(scenario.interval_s),
+            float(self.wake),
+            float(self.drain_s),
+        )

@@ -5,8 +5,6 @@ import pytest
 
 from slicegym.baselines import allocator_class, make_allocator, names
 from slicegym.baselines.compiled import Remembering
-from slicegym.baselines.mpc import MPC
-from slicegym.baselines.predictive import Predictive
 from slicegym.envs import Agent, Observation, Scenario
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.kernel.observe import RAW_COLUMNS
@@ -18,7 +16,7 @@ REMEMBERING = [
     spec
     for name in names()
     for spec in allocator_class(name).examples()
-    if issubclass(allocator_class(name), (Remembering, Predictive, MPC))
+    if issubclass(allocator_class(name), Remembering)
 ]
 
 

@@ -4,40 +4,72 @@ import numpy as np
 import pytest
 
 from slicegym.baselines import make_allocator
-from slicegym.baselines.forecast import Ewma, HoltWinters, SeasonalNaive, WindowQuantile
+from slicegym.baselines.compiled import ARRIVALS
+from slicegym.baselines.forecast import FORECASTS, Forecast, path, within
 from slicegym.envs import Agent, Scenario
+from slicegym.envs.kernel.compile import compiled
+from slicegym.envs.kernel.observe import RAW_COLUMNS
 
 from .observations import seen
 
-MADE = (
-    lambda: Ewma(0.25),
-    lambda: HoltWinters(0.5, 0.5, 0.5, 0.5, 3),
-    lambda: SeasonalNaive(3),
-    lambda: WindowQuantile(0.5, 3),
-)
+
+def ewma(alpha):
+    return Forecast("ewma", alpha=alpha)
+
+
+def holt_winters(alpha, beta, gamma, damping, season):
+    return Forecast("holt_winters", alpha, beta, gamma, damping, window=season)
+
+
+def seasonal(season):
+    return Forecast("seasonal", window=season)
+
+
+def quantile_of(quantile, window):
+    return Forecast("quantile", quantile=quantile, window=window)
+
+
+MADE = (ewma(0.25), holt_winters(0.5, 0.5, 0.5, 0.5, 3), seasonal(3), quantile_of(0.5, 3))
+
+
+def follow(forecast, rates, decisions=None, horizon=6):
+    """Return path (B, N, horizon) and memory after rates (K, B, N) at decisions (K, B)."""
+    n_decisions, n_environments, n_agents = rates.shape
+    if decisions is None:
+        decisions = np.repeat(np.arange(n_decisions)[:, None], n_environments, axis=1)
+    clock = np.full(n_environments, -1)
+    memory = np.zeros((n_environments, *forecast.memory_shape(n_agents)))
+    for decision, rate in zip(decisions, rates, strict=True):
+        raw = np.zeros((n_environments, n_agents, len(RAW_COLUMNS)))
+        raw[..., ARRIVALS] = 0.5 * rate  # in intervals of half a second
+        expected = path(raw, decision, clock, memory, forecast.method(), horizon, 0.5)
+    return expected, memory
 
 
 def after(forecast, rates, steps=1):
     """Return the forecast for one agent that many intervals after the rates."""
-    forecast.start(1, 1)
-    for rate in rates:
-        forecast.update(np.array([0]), np.array([[float(rate)]]))
-    return float(forecast.ahead(np.array([[steps]]))[0, 0])
+    rates = np.array(rates, dtype=float)[:, None, None]
+    return float(follow(forecast, rates)[0][0, 0, steps - 1])
+
+
+@compiled
+def total_within(memory, b, i, seen, h, method):
+    return within(memory, b, i, seen, h, method)
 
 
 class TestByHand:
     def test_ewma_is_a_mean_first_and_forgets_later(self):
         # k = 1, 2: the mean 6; then 1/4 is less than 1/3: 6 + (12 − 6)/3; then 8 + (0 − 8)/4.
-        assert after(Ewma(0.25), [4, 8]) == 6.0
-        assert after(Ewma(0.25), [4, 8, 12, 0]) == pytest.approx(6.0)
+        assert after(ewma(0.25), [4, 8]) == 6.0
+        assert after(ewma(0.25), [4, 8, 12, 0]) == pytest.approx(6.0)
         # the fifth weighs 1/4 where 1/5 would be the mean
-        assert after(Ewma(0.25), [4, 8, 12, 0, 10]) == pytest.approx(7.0)
+        assert after(ewma(0.25), [4, 8, 12, 0, 10]) == pytest.approx(7.0)
 
     def test_holt_winters_level_and_damped_trend(self):
         # Without season, α = β = φ = 1/2. Rates 4, 8: l = 4 + 4/2 = 6, b = 2/2 = 1. Ahead by one
         # 6 + 1/2, by two 6 + 1/2 + 1/4. Then 8: l = (8 + 6.5)/2 = 7.25, b = (1.25 + 0.5)/2.
         def made():
-            return HoltWinters(0.5, 0.5, 0.0, 0.5, 3)
+            return holt_winters(0.5, 0.5, 0.0, 0.5, 3)
 
         assert after(made(), [4, 8]) == pytest.approx(6.5)
         assert after(made(), [4, 8], 2) == pytest.approx(6.75)
@@ -47,72 +79,62 @@ class TestByHand:
         # α = β = 0 keeps level 4 and no trend; γ = 1/2: deviations 0, 2, −4 of places 0, 1, 2 leave
         # 0, 1, −2. One to three ahead of three rates are places 0, 1, 2.
         def made():
-            return HoltWinters(0.0, 0.0, 0.5, 0.5, 3)
+            return holt_winters(0.0, 0.0, 0.5, 0.5, 3)
 
         assert [after(made(), [4, 6, 0], h) for h in (1, 2, 3, 4)] == [4.0, 5.0, 2.0, 4.0]
 
     def test_holt_winters_learns_a_season_that_repeats(self):
         rates = [2, 10, 6, 2] * 200
-        made = [after(HoltWinters(0.1, 0.01, 0.2, 0.9, 4), rates, h) for h in (1, 2, 3, 4)]
+        made = [after(holt_winters(0.1, 0.01, 0.2, 0.9, 4), rates, h) for h in (1, 2, 3, 4)]
         np.testing.assert_allclose(made, [2, 10, 6, 2], atol=0.05)
 
     def test_no_forecast_falls_below_zero(self):
-        assert after(HoltWinters(1.0, 1.0, 0.0, 0.9, 3), [9, 3, 0], 5) == 0.0
+        assert after(holt_winters(1.0, 1.0, 0.0, 0.9, 3), [9, 3, 0], 5) == 0.0
 
     def test_seasonal_naive_repeats_the_last_season(self):
         # Seen 1 2 3 4 5: the next are those of places 2, 0, 1 of the season: 3, 4, 5, 3 …
-        assert [after(SeasonalNaive(3), [1, 2, 3, 4, 5], h) for h in (1, 2, 3, 4)] == [3, 4, 5, 3]
+        assert [after(seasonal(3), [1, 2, 3, 4, 5], h) for h in (1, 2, 3, 4)] == [3, 4, 5, 3]
 
     def test_seasonal_naive_without_a_season_repeats_the_last_rate(self):
-        assert [after(SeasonalNaive(3), [1, 7], h) for h in (1, 2, 3)] == [7, 7, 7]
+        assert [after(seasonal(3), [1, 7], h) for h in (1, 2, 3)] == [7, 7, 7]
 
     @pytest.mark.parametrize("quantile", [0.0, 0.3, 0.5, 0.95, 1.0])
     @pytest.mark.parametrize("n", [1, 2, 5, 9])
     def test_the_quantile_is_numpys_over_the_window(self, quantile, n):
         rates = np.array([5.0, 1.0, 4.0, 0.0, 2.0, 9.0, 2.0, 3.0, 7.0])[:n]
         expected = np.quantile(rates[-5:], quantile)
-        assert after(WindowQuantile(quantile, 5), rates) == pytest.approx(expected)
+        assert after(quantile_of(quantile, 5), rates) == pytest.approx(expected)
+
+    def test_the_quantile_follows_its_window_through_rates_that_repeat(self):
+        rates = np.random.default_rng(1).poisson(1.5, 60)
+        for n in range(1, 60):
+            expected = np.quantile(rates[:n][-7:], 0.8)
+            assert after(quantile_of(0.8, 7), rates[:n]) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("make", MADE)
+@pytest.mark.parametrize("forecast", MADE, ids=FORECASTS)
 class TestBatches:
     rates = np.random.default_rng(0).poisson(3.0, (20, 4, 2)).astype(float)
-    steps = np.array([[1, 5]] * 4)
 
-    def test_environments_are_apart_and_can_begin_anew(self, make):
-        everyone = np.arange(4)
-        batch, fresh = make(), make()
-        batch.start(4, 2)
-        fresh.start(1, 2)
-        for k, rate in enumerate(self.rates):
-            if k == 12:
-                batch.forget(np.array([1]))
-            if k % 3:  # environment 3 is not always asked
-                batch.update(everyone[:3], rate[:3])
-            else:
-                batch.update(everyone, rate)
-            if k >= 12:
-                fresh.update(np.array([0]), rate[1:2])
-        np.testing.assert_array_equal(batch.ahead(self.steps)[1], fresh.ahead(self.steps[:1])[0])
-        alone = make()
-        alone.start(1, 2)
-        for rate in self.rates[::3]:
-            alone.update(np.array([0]), rate[3:])
-        np.testing.assert_array_equal(batch.ahead(self.steps)[3], alone.ahead(self.steps[:1])[0])
+    def test_environments_are_apart_and_can_begin_anew(self, forecast):
+        k = np.arange(20)
+        # Environment 1 begins anew at 12; environment 3 is at every decision thrice, and the second
+        # and third time are not counted.
+        decisions = np.stack([k, k % 12, k, k // 3], axis=1)
+        batch, _ = follow(forecast, self.rates, decisions)
+        fresh, _ = follow(forecast, self.rates[12:, 1:2])
+        np.testing.assert_array_equal(batch[1], fresh[0])
+        alone, _ = follow(forecast, self.rates[::3, 3:])
+        np.testing.assert_array_equal(batch[3], alone[0])
 
-    def test_the_sum_within_a_lead_is_that_of_its_intervals(self, make):
-        forecast = make()
-        forecast.start(4, 2)
-        for rate in self.rates:
-            forecast.update(np.arange(4), rate)
-        one_by_one = [forecast.ahead(np.full((4, 2), h)) for h in range(1, 6)]
-        total = np.stack([one_by_one[0][:, 0], np.sum(one_by_one, axis=0)[:, 1]], axis=1)
-        np.testing.assert_allclose(forecast.within(self.steps), total)
+    def test_the_sum_within_a_lead_is_that_of_its_intervals(self, forecast):
+        expected, memory = follow(forecast, self.rates)
+        for b, i, h in np.ndindex(4, 2, 6):
+            total = total_within(memory, b, i, 20, h + 1, forecast.method())
+            assert total == pytest.approx(expected[b, i, : h + 1].sum())
 
-    def test_nothing_seen_is_nothing_expected(self, make):
-        forecast = make()
-        forecast.start(4, 2)
-        assert not forecast.ahead(self.steps).any()
+    def test_nothing_seen_is_nothing_expected(self, forecast):
+        assert not follow(forecast, np.zeros((5, 4, 2)))[0].any()
 
 
 def share(spec, **columns):

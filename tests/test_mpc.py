@@ -13,7 +13,6 @@ from slicegym.baselines.control.constants import Constants
 from slicegym.baselines.control.numbers import fill, worth_of_loading, worth_of_warmth
 from slicegym.baselines.control.program import Grid, Pace
 from slicegym.baselines.control.solver import solve
-from slicegym.baselines.forecast import FORECASTS, make_forecast
 from slicegym.baselines.mpc import MPC
 from slicegym.envs import Agent, Elastic, Observation, Scenario, Tape, simulate
 from slicegym.envs.errors import ConfigError
@@ -287,14 +286,3 @@ class TestParts:
             fresh += step * (1.0 - fresh / tau)
         assert pace.waiting[0] == pytest.approx(1.0 - waiting, rel=1e-4)
         assert pace.fresh[0] == pytest.approx(1.0 - fresh, rel=1e-4)
-
-    @pytest.mark.parametrize("name", FORECASTS)
-    def test_the_path_of_a_forecast_is_what_is_ahead(self, name):
-        forecast = make_forecast(name, 1.0, window_s=5.0, season_s=4.0, quantile=0.5)
-        forecast.start(2, 3)
-        rng = np.random.default_rng(0)
-        for _ in range(10):
-            forecast.update(np.arange(2), rng.exponential(2.0, (2, 3)))
-        path = forecast.path(6)
-        for h in range(6):
-            np.testing.assert_array_equal(path[..., h], forecast.ahead(np.full((2, 3), h + 1)))
