@@ -146,7 +146,7 @@ def _compute(
     if exact:
         solution = solve_whole(program, weights, time_limit_s)
     else:
-        solution = solve(program, weights, time_limit_s, detail.core, detail.look)
+        solution = solve(program, weights, time_limit_s, detail.core, detail.look, detail.method)
     in_windows = 0 < detail.core < scenario.n_intervals
     latency, cost, idle = solution.terms.tolist()
     return Bound(

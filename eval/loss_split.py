@@ -76,6 +76,11 @@ def split_losses(
     """
     for name in suites:
         suite = load_suite(name)
+        if suite.split == "heldout":
+            raise ConfigError(
+                f"losses must look at a training or validation suite, got {name!r}: held-out tapes "
+                "are for final figures"
+            )
         make_allocator(effort.allocator).reset(suite.scenario)
         whole = 3 * suite.scenario.n_agents * min(effort.intervals, suite.scenario.n_intervals)
         if whole > MAX_EXACT:

@@ -106,7 +106,7 @@ def score_interval(
     """
     gain, room = block_means(gains, blocks), block_means(rooms, blocks)
     mean_room = t_interval(room).mean
-    if mean_room < LEAST_ROOM:
+    if not mean_room >= LEAST_ROOM:  # NaN has no score either
         return None
     ratio = float(np.mean(gain)) / mean_room
     return t_interval(ratio + (gain - ratio * room) / mean_room)

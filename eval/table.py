@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..baselines import allocator_class, names
+from ..baselines import Allocator, allocator_class, names
 from ..baselines.bound import SolverError
 from ..envs.errors import ConfigError, TraceError
 from ..envs.loading import scenario_names
@@ -23,11 +23,12 @@ from .workers import Workers
 
 @dataclass(frozen=True)
 class Part:
-    """A family with the allocators that can play it."""
+    """A family with the allocators that can play it; `played` is for the manifest."""
 
     family: str
     suite: Suite
     specs: tuple[str, ...]
+    played: dict[str, Any]
 
 
 def tabulate(
@@ -71,15 +72,19 @@ def tabulate(
     ]
     rows: dict[str, list[Row]] = {part.family: [] for part in parts}
     with folder, Workers(jobs) as workers, progress("episodes", len(tasks), quiet) as advance:
-        for family, played, trouble in workers.map(_play, tasks):
+        for family, played, lost in workers.map(_play, tasks):
             rows[family] += played
-            if trouble:
-                skipped.setdefault(family, trouble)
+            for spec, why in lost.items():
+                skipped.setdefault(f"{spec} on {family}" if played else family, why)
             if isinstance(folder, RunFolder):
                 for row in played:
                     folder.add({key: row[key] for key in row if key != "agents"})
             advance()
-        summaries = {name: summarise(found) for name, found in rows.items() if name not in skipped}
+        summaries = {
+            family: summarise([r for r in found if f"{r['allocator']} on {family}" not in skipped])
+            for family, found in rows.items()
+            if family not in skipped
+        }
         content = {"split": split, "families": summaries, "skipped": skipped}
         if isinstance(folder, RunFolder):
             write_atomically(folder.path / "table.csv", to_csv(content))
@@ -106,30 +111,47 @@ def _parts(
             raise ConfigError(f"families must differ from each other, got {family!r} twice")
         try:
             suite = load_suite(f"{family}-{split}").first(n_episodes)
+            playable = _playable(family, suite, allocators, skipped)
+            parts.append(Part(family, suite, playable, describe_suite(suite, playable)))
         except TraceError as error:
             skipped[family] = str(error)
-            continue
-        playable = []
-        for spec, allocator in allocators.items():
-            try:
-                allocator.reset(suite.scenario)
-                playable.append(spec)
-            except ConfigError as error:
-                skipped[f"{spec} on {family}"] = str(error)
-        parts.append(Part(family, suite, tuple(playable)))
     return parts
+
+
+def _playable(
+    family: str, suite: Suite, allocators: Mapping[str, Allocator], skipped: dict[str, str]
+) -> tuple[str, ...]:
+    playable = []
+    for spec, allocator in allocators.items():
+        try:
+            allocator.reset(suite.scenario)
+            playable.append(spec)
+        except ConfigError as error:
+            skipped[f"{spec} on {family}"] = str(error)
+    return tuple(playable)
 
 
 def _play(
     family: str, suite: Suite, specs: Sequence[str], bound: bool
-) -> tuple[str, list[Row], str]:
-    """Play one episode; what makes its family impossible is returned, the others go on."""
+) -> tuple[str, list[Row], dict[str, str]]:
+    """Play one episode; return its rows, and who has none and why: the others go on."""
     try:
-        return family, list(play_suite(suite, specs, bounds=Workers() if bound else None)), ""
-    except (SolverError, TraceError) as error:
-        return family, [], str(error)
+        return family, _rows(suite, specs, bound), {}
+    except (SolverError, TraceError):
+        pass  # a solver's time-out, say: see who it was
+    rows: list[Row] = []
+    lost = {}
+    for spec in specs:
+        try:
+            rows += _rows(suite, [spec], bound)
+        except (SolverError, TraceError) as error:
+            lost[spec] = str(error)
+    return family, rows, lost
+
+
+def _rows(suite: Suite, specs: Sequence[str], bound: bool) -> list[Row]:
+    return list(play_suite(suite, specs, bounds=Workers() if bound else None))
 
 
 def _manifest(parts: Sequence[Part], bound: bool) -> dict[str, Any]:
-    played = {p.family: describe_suite(p.suite, p.specs) for p in parts}
-    return {"bound": bound, "families": played, **circumstances()}
+    return {"bound": bound, "families": {p.family: p.played for p in parts}, **circumstances()}

@@ -51,7 +51,10 @@ def cut(scenario: Scenario, tape: Tape, first: int, n: int) -> tuple[Scenario, T
         routing=tape.routing,
     )
     changes = _changes(tape.changes, first, n)
-    return replace(scenario, horizon_s=length, workload=None), replace(shorter, changes=changes)
+    # What goes wrong stands on the tape; the kinds stay, since they decide what is observed.
+    faults = tuple(f if f.at_s is None else replace(f, at_s=0.0) for f in scenario.faults)
+    shorter_scenario = replace(scenario, horizon_s=length, workload=None, faults=faults)
+    return shorter_scenario, replace(shorter, changes=changes)
 
 
 def _changes(changes: Changes, first: int, n: int) -> Changes:

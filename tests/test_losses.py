@@ -11,6 +11,7 @@ import pytest
 
 from slicegym.baselines.hindsight import best_schedule
 from slicegym.envs import Agent, ConfigError, Scenario, Tape, simulate
+from slicegym.envs.faults.capacity import GpuLoss
 from slicegym.envs.kernel.layout import CHANGE, EVICTION, HEALTH, LOST
 from slicegym.envs.platform import Elastic, Node
 from slicegym.eval.loss_split import PARTS, Effort, as_table, split, split_losses
@@ -61,6 +62,13 @@ def test_cut_begins_with_what_was_wrong_by_then() -> None:
     _, found = cut(rich(), tape, 3, 4)
     expected = [(0, LOST, 0, 0.25), (1, HEALTH, 1, 0.5), (2, EVICTION, 1, 0.0)]
     assert found.changes.tolist() == expected
+
+
+def test_cut_ends_before_a_fault_at_a_fixed_time() -> None:
+    scenario = pair(horizon_s=10.0, faults=(GpuLoss(at_s=8.0, duration_s=1.0, gpus=0.5),))
+    tape = Tape.from_calls([0], [1.0], [1.0], horizon_s=10.0)
+    shorter, found = cut(scenario, tape, 0, 4)
+    assert (shorter.horizon_s, len(found.changes)) == (4.0, 0)
 
 
 def test_whole_tape_is_its_own_cut() -> None:
@@ -139,3 +147,8 @@ def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_refuses_cuts_that_are_too_large() -> None:
     with pytest.raises(ConfigError, match="take fewer intervals"):
         split_losses(["bursty-train"], replace(QUICK, intervals=200))
+
+
+def test_refuses_held_out_tapes() -> None:
+    with pytest.raises(ConfigError, match="must look at a training or validation suite"):
+        split_losses(["bursty-heldout"], QUICK)

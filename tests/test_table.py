@@ -110,7 +110,18 @@ def test_a_family_without_its_trace_is_named_and_the_others_are_played(
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     content = tabulate(["azure", families[0]], ["fair"], "validation", 1, quiet=True)
     assert list(content["families"]) == [families[0]]
-    assert "azure_conv" in content["skipped"]["azure"]
+    assert "trace azure_co" in content["skipped"]["azure"]  # either of its two
+
+
+def test_it_is_skipped_where_results_are_written_too(
+    families: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLICEGYM_TRACES", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    out = tmp_path / "out"
+    content = tabulate(["azure", families[0]], ["fair"], "validation", 1, out, quiet=True)
+    assert list(content["skipped"]) == ["azure"]
+    assert list(json.loads((out / "manifest.json").read_text())["families"]) == [families[0]]
 
 
 def no_network(*arguments: Any, **options: Any) -> None:
@@ -139,6 +150,13 @@ def test_an_allocator_that_cannot_play_a_family_is_named(families: list[str]) ->
     assert list(content["families"][families[0]]["allocators"]) == ["static"]
     assert list(content["families"][families[1]]["allocators"]) == ["static", spec]
     assert "min_share" in content["skipped"][f"{spec} on {families[0]}"]
+
+
+def test_an_allocator_that_fails_on_a_tape_takes_no_other_along(families: list[str]) -> None:
+    slow = "mpc:horizon=4,time_limit_s=1e-9"
+    content = tabulate(families[:1], [slow, "fair"], "validation", 2, quiet=True)
+    assert list(content["families"][families[0]]["allocators"]) == ["static", "fair"]
+    assert list(content["skipped"]) == [f"{slow} on {families[0]}"]
 
 
 def test_repeated_and_unknown_families_are_refused(families: list[str]) -> None:

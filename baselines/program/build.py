@@ -30,8 +30,8 @@ DETAILS = (
 # Rows of tasks reach over many intervals, and programs with them are harder by far.
 GRAPH_DETAILS = (
     (Detail(), 6_000),
-    (Detail(fine=4, growth=2.0, slopes=0, core=20, look=10), 60_000),
-    (Detail(fine=2, growth=3.0, slopes=0, core=20, look=10), 0),
+    (Detail(fine=4, growth=2.0, slopes=0, core=20, look=10, method="highs-ipm"), 60_000),
+    (Detail(fine=2, growth=3.0, slopes=0, core=20, look=10, method="highs-ipm"), 0),
 )
 
 

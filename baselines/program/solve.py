@@ -106,7 +106,12 @@ class Matrix:
 
 
 def solve(
-    program: Program, weights: Floats, time_limit_s: float, core: int = 0, look: int = 0
+    program: Program,
+    weights: Floats,
+    time_limit_s: float,
+    core: int = 0,
+    look: int = 0,
+    method: str = "highs-ds",
 ) -> Solution:
     """Minimise the weighted terms.
 
@@ -120,6 +125,7 @@ def solve(
         time_limit_s: For all windows together [s].
         core: Intervals of a window that are settled; 0 solves everything at once.
         look: Intervals after them that are in sight.
+        method: `highs-ds` or `highs-ipm`, see `service.Detail`.
 
     Raises:
         SolverError: Infeasible, unbounded, out of time or out of numerical reach.
@@ -134,13 +140,14 @@ def solve(
         end = last if core == 0 or end + look >= last else end
         rows = np.flatnonzero((matrix.at >= begin) & (matrix.at < end))
         piece, columns = matrix.part(rows, multipliers)
-        point[columns], multipliers[rows], status = _solve_piece(piece, until - time.monotonic())
+        found = _solve_piece(piece, until - time.monotonic(), method)
+        point[columns], multipliers[rows], status = found
         begin = last if end == last else begin + core
     value = matrix.bound(multipliers) + float(weights @ program.constant)
     return Solution(value, _scaled(program, point, weights, value), status, point)
 
 
-def _solve_piece(piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, str]:
+def _solve_piece(piece: Matrix, time_limit_s: float, method: str) -> tuple[Floats, Floats, str]:
     """Return the optimal point, the multipliers of the rows, and what the solver said."""
     scale = 1.0 / max(float(np.abs(piece.cost).max(initial=0.0)), 1e-300)
     equal = piece.is_equal
@@ -151,7 +158,7 @@ def _solve_piece(piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, st
         piece.rows[equal],
         piece.right[equal],
         bounds=np.stack([np.zeros(len(piece.upper)), piece.upper], axis=1),
-        method="highs-ds",
+        method=method,
         options={"time_limit": max(time_limit_s, 1e-3)},
     )
     _check(result.status, result.message, time_limit_s)
