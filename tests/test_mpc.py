@@ -72,6 +72,11 @@ class TestSharesByHand:
         observation = with_columns(scenario, 1.0, 1.0, queue=50, warm=1)
         assert make_allocator("mpc").allocate(observation).sum() == pytest.approx(1.0)
 
+    def test_a_loss_of_all_gpus_gives_nothing(self):
+        scenario = load_scenario("faults")
+        observation = with_columns(scenario, 0.0, 1.0, queue=50, ready_in_s=scenario.cold_start_s)
+        assert make_allocator("mpc").allocate(observation).sum() == 0.0
+
 
 class TestMemory:
     agent = Agent("a", 4.0, cold_start_s=5.0, footprint=0.5)
@@ -206,6 +211,12 @@ class TestElasticPool:
         # 400 calls take 100 s on the GPU that is ready: each waits, and costs 1 a second.
         given = self.request(queue=400, warm=1)
         np.testing.assert_allclose(given, [1.0, 4.0])
+
+    def test_calls_that_meet_no_gpu_are_worth_ordering_for(self):
+        # Forty of them cost 40 a second; the whole pool costs 1.
+        scenario = world(Agent("a", 4.0), elastic=Elastic(min_gpus=0.0, provision_s=1.0))
+        observation = with_columns(scenario, 0.0, 0.0, queue=40)
+        assert make_allocator("mpc").allocate(observation)[1] >= 1.0
 
 
 def test_it_moves_nobody_and_shares_each_node():

@@ -62,7 +62,9 @@ def _that_fit(
 ) -> NDArray[np.bool_]:
     """Return which loads begin, (N,): those begun most first, while memory holds all of them."""
     constants = layout.constants
-    room = constants.room * np.minimum(seen.available / constants.gpus, 1.0)
+    finite = np.isfinite(constants.room)
+    part = np.minimum(seen.available / constants.gpus, 1.0)
+    room = np.where(finite, np.where(finite, constants.room, 0.0) * part, np.inf)
     present = seen.warm | seen.loading
     np.subtract.at(room, home[present], constants.memory[present])
     begins = np.zeros(len(loads), dtype=bool)
