@@ -172,6 +172,7 @@ class MPC(Remembering):
             home,
             seen,
             plan,
+            self._pace,
             self.headroom,
             self.threshold,
             self._hold,

@@ -14,7 +14,7 @@ from slicegym.baselines.control.numbers import fill, worth_of_loading, worth_of_
 from slicegym.baselines.control.program import Grid, Pace
 from slicegym.baselines.control.solver import solve
 from slicegym.baselines.mpc import MPC
-from slicegym.envs import Agent, Elastic, Observation, Scenario, Tape, simulate
+from slicegym.envs import Agent, Elastic, Node, Observation, Scenario, Tape, simulate
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.loading import load_scenario
 
@@ -132,6 +132,41 @@ class TestMemory:
         constants = Constants.of(world(self.agent, gpus=1.0), np.zeros(1, dtype=np.int64))
         worth = worth_of_loading(constants, np.array([3.0]), np.array([2.0]))
         assert worth == pytest.approx([3 * 1 + 3 * 3])
+
+
+class TestColdStarts:
+    """Of calls that take `drain_s` in the mean a plan serves few at first, and loads as little."""
+
+    cold = Agent("a", 2.0, cold_start_s=2.0)
+
+    def play(self, text, cold=cold, **changes):
+        tape = Tape.from_calls([0, 1] * 6, [1.0] * 12, np.arange(12) / 2, horizon_s=30.0)
+        scenario = world(cold, Agent("b", 2.0), horizon_s=30.0, **changes)
+        return simulate(scenario, tape, make_allocator(f"mpc:{text}"))
+
+    @pytest.mark.parametrize("drain_s", [0.5, 2.0, 20.0])
+    @pytest.mark.parametrize(
+        ("agent", "changes"),
+        [
+            ({"cold_start_s": 1.0}, {}),
+            ({"cold_start_s": 1.1}, {}),
+            ({"cold_start_s": 6.0}, {}),
+            ({"keep_alive_s": 2.0}, {}),
+            ({}, {"nodes": (Node("m", 4.0),)}),
+            ({}, {"elastic": Elastic(min_gpus=1.0, provision_s=2.0)}),
+        ],
+    )
+    def test_who_has_calls_and_room_is_loaded(self, drain_s, agent, changes):
+        cold = replace(self.cold, **agent)
+        run = self.play(f"drain_s={drain_s}", cold, **changes)
+        # Its first call comes at 0. A load that begins within three decisions, and goes on:
+        assert (run.shares[:3, 0] > 0).any()
+        assert np.nanmin(run.started_at[::2]) <= 3.0 + cold.cold_start_s + 1.0
+
+    def test_a_load_of_which_little_is_of_use_yet_is_not_given_up(self):
+        # Of the ten calls 1 − e^(−1/20), a twentieth, go in the interval after the load.
+        columns = {"queue": 10, "loading": 1, "ready_in_s": 1.0, "share": 1e-3}
+        assert shares(world(self.cold), "drain_s=20", **columns).tolist() == [1e-3]
 
 
 def best_schedule(scenario, calls, horizon):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...envs.spec import Scenario
     from .constants import Floats, Ints
     from .numbers import Seen
-    from .program import Layout
+    from .program import Grid, Layout, Pace
 
 KEEP = 0.1  # part of a load in progress that a plan must keep for it to go on
 
@@ -23,16 +23,17 @@ def request(
     home: Ints,
     seen: Seen,
     plan: Floats,
+    pace: Pace,
     headroom: float,
     threshold: float,
     hold: float,
 ) -> Floats:
     """Return the shares of a plan's first interval, (N,), and where there is one the pool's size.
 
-    Loads are whole: one is begun where the plan begins `threshold` of it or more, and given up
-    where less than `KEEP` of it is kept, since to waver costs the most. Who loads, or has to be
-    kept in memory, holds its place with `hold`. A zero share lets a model go only after its
-    keep-alive, so that it is given as long as that lasts beyond the next decision.
+    Loads are whole: one is begun where the plan begins `threshold` or more of what is of use of it
+    (`_of_use`), and given up where less than `KEEP` of that is kept, since to waver costs the most.
+    Who loads, or has to be kept in memory, holds its place with `hold`. A zero share lets a model
+    go only after its keep-alive, so that it is given as long as that lasts beyond the next decision.
     """
     first = {
         name: plan[getattr(layout.columns, name)[:, 0]] for name in ("held", "loads", "serves")
@@ -40,8 +41,10 @@ def request(
     serving = _serving(layout, seen, plan, headroom, hold)
     wanted = (seen.calls > 0) | (first["serves"] >= threshold)
     warm = (first["held"] >= threshold) & (seen.kept < 1.0)
-    going_on = plan[layout.columns.keeps] >= KEEP
-    begins = _that_fit(layout, home, seen, np.where(seen.loading, 0.0, first["loads"]), threshold)
+    part = _of_use(layout.grid, seen, pace)
+    going_on = plan[layout.columns.keeps] >= KEEP * part
+    loads = np.where(seen.loading, 0.0, first["loads"] / part)
+    begins = _that_fit(layout, home, seen, loads, threshold)
     in_memory = np.where(seen.warm, warm, begins)
     in_memory = np.where(seen.loading, going_on, in_memory)
     shares = np.where(wanted & (serving > 0), serving, np.where(in_memory, hold, 0.0))
@@ -55,6 +58,20 @@ def request(
     unit = scenario.elastic.unit_gpus
     units = math.floor(plan[layout.columns.rented[0]] / unit + 1.0 - threshold)
     return np.append(shares, max(scenario.elastic.min_gpus, units * unit))
+
+
+def _of_use(grid: Grid, seen: Seen, pace: Pace) -> Floats:
+    """Return the part of a load that those who wait can use in the block in which it ends, (N,).
+
+    A part of a load serves that part of the calls, and the pace lets no more of them go: the plan
+    loads the rest later, and would so at every decision. Where nobody waits a load is whole.
+    """
+    block = np.searchsorted(grid.start + grid.length, seen.ready, side="right")
+    block = np.minimum(block, len(grid.start) - 1)
+    fresh = np.take_along_axis(seen.arrivals, block[:, None], axis=1)[:, 0]
+    total = seen.calls + np.cumsum(seen.arrivals, axis=1)[np.arange(len(block)), block]
+    goes = pace.waiting[block] * (total - fresh) + pace.fresh[block] * fresh
+    return np.divide(goes, total, out=np.ones(len(goes)), where=seen.calls > 0)
 
 
 def _that_fit(
