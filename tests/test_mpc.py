@@ -266,6 +266,13 @@ def test_it_moves_nobody_and_shares_each_node():
 class TestFailures:
     scenario = world(Agent("a", 4.0))
 
+    def test_a_program_that_presolving_gives_up_is_solved_without(self):
+        # HiGHS ends such a program with "Not Set". Two calls a second need half a GPU.
+        scenario = world(Agent("a", 4.0, cold_start_s=2.0), horizon_s=30.0)
+        tape = Tape.from_calls([0] * 40, [1.0] * 40, np.arange(40) / 2, horizon_s=30.0)
+        run = simulate(scenario, tape, make_allocator("mpc:growth=1,horizon=300"))
+        assert (run.completed_at < 30).all()
+
     def test_out_of_time(self):
         with pytest.raises(SolverError, match=r"no optimum in 1e-09 s .* raise mpc.time_limit_s"):
             shares(load_scenario("bursty"), "time_limit_s=1e-9", queue=10)

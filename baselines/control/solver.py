@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .constants import Floats
     from .numbers import Numbers
     from .program import Layout
+
+NUMERICAL = 4  # scipy's status where HiGHS gives none, or met numbers that it cannot scale
 
 
 def solve(
@@ -39,18 +42,24 @@ def solve(
     if whole:
         for one in (layout.columns.held, layout.columns.loads, layout.columns.keeps):
             integrality[one] = 1
-    result = milp(
+    attempt = partial(
+        milp,
         numbers.cost,
         integrality=integrality,
         bounds=Bounds(numbers.least, numbers.most),
         constraints=LinearConstraint(layout.frame.matrix, numbers.low, numbers.high),
-        options={"time_limit": time_limit_s},
     )
+    result = attempt(options={"time_limit": time_limit_s})
+    if result.status == NUMERICAL:  # most often of presolving, with some hundreds of blocks
+        result = attempt(options={"time_limit": time_limit_s, "presolve": False})
     if result.status == OUT_OF_TIME:
         raise SolverError(
             f"mpc: HiGHS found no optimum in {time_limit_s:g} s for {len(numbers.cost)} columns, "
             "so there are no shares; raise mpc.time_limit_s or lower mpc.horizon"
         )
     if result.status != 0:
-        raise SolverError(f"mpc: HiGHS found no optimum, so there are no shares: {result.message}")
+        raise SolverError(
+            f"mpc: HiGHS found no optimum, so there are no shares: {result.message}; lower "
+            "mpc.horizon or raise mpc.growth"
+        )
     return result.x, float(result.fun)
