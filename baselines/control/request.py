@@ -33,7 +33,7 @@ def request(
     Loads are whole: one is begun where the plan begins `threshold` or more of what is of use of it
     (`_of_use`), and given up where less than `KEEP` of that is kept, since to waver costs the most.
     Who loads, or has to be kept in memory, holds its place with `hold`. A zero share lets a model
-    go only after its keep-alive, so that it is given as long as that lasts beyond the next decision.
+    go only after its keep-alive, so it is given as long as that lasts beyond the next decision.
     """
     first = {
         name: plan[getattr(layout.columns, name)[:, 0]] for name in ("held", "loads", "serves")
