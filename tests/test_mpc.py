@@ -253,6 +253,16 @@ class TestElasticPool:
         observation = with_columns(scenario, 0.0, 0.0, queue=40)
         assert make_allocator("mpc").allocate(observation)[1] >= 1.0
 
+    @pytest.mark.parametrize("cold_start_s", [0.0, 5.0])
+    def test_an_empty_pool_is_left_where_calls_wait(self, cold_start_s):
+        agent = Agent("a", 4.0, footprint=0.5, cold_start_s=cold_start_s)
+        scenario = world(agent, elastic=Elastic(min_gpus=0.0, provision_s=1.0), horizon_s=30.0)
+        tape = Tape.from_calls([0] * 12, [1.0] * 12, np.arange(12) / 2, horizon_s=30.0)
+        run = simulate(scenario, tape, make_allocator("mpc"))
+        # A second for the unit, the load, 12 calls at a quarter of a second each, and some slack.
+        assert np.nanmax(run.completed_at) <= 6.0 + cold_start_s + 6.0
+        assert not np.isnan(run.completed_at).any()
+
 
 def test_it_moves_nobody_and_shares_each_node():
     scenario = load_scenario("hierarchy")

@@ -57,6 +57,8 @@ def request(
         return shares
     unit = scenario.elastic.unit_gpus
     units = math.floor(plan[layout.columns.rented[0]] / unit + 1.0 - threshold)
+    # The plan orders just in time for a load's end, and nothing loads in an empty pool.
+    units = max(units, int((wanted | in_memory).any()))
     return np.append(shares, max(scenario.elastic.min_gpus, units * unit))
 
 
