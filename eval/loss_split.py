@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 PARTS = ("foresight", "whole_loads", "slack")
+LINEAR_LIMIT_S = 600.0  # without this bound there is nothing to split
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def split(
     program = build(scenario, tape, Detail())
     values = scenario.weights
     weights = np.array([values.latency, values.cost, values.idle])
-    linear = solve(program, weights, effort.time_limit_s)
+    linear = solve(program, weights, LINEAR_LIMIT_S)
     whole = solve_whole(program, weights, effort.time_limit_s, unfinished=True)
     starts = [np.array(decides.requests)]
     starts += [_schedule(scenario, program, solution.point) for solution in (linear, whole)]
