@@ -180,7 +180,7 @@ def as_table(content: dict[str, Any]) -> RenderableType:
     """Return the split as a table, in percent of the distance."""
     effort = content["effort"]
     table = grid("")
-    table.add_column("suite")
+    table.add_column("suite", overflow="fold")
     headers = ("cuts", "calls", effort["allocator"], "bound")
     for header in (*headers, "foresight", "loads", "slack", "late"):
         table.add_column(header, justify="right")

@@ -60,7 +60,7 @@ def mechanism_case(mechanism: str, seed: int) -> tuple[Scenario, Tape, list[np.n
 
 @pytest.mark.parametrize(
     "seeds",
-    [range(8), pytest.param(range(1_000, 1_300), marks=pytest.mark.slow)],
+    [range(8), pytest.param(range(1_000, 1_200), marks=pytest.mark.slow)],
     ids=["some", "hundreds"],
 )
 @pytest.mark.parametrize("mechanism", MECHANISMS)
