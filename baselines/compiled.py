@@ -161,7 +161,9 @@ def hold(scenario: Scenario) -> float:
     return min(max(scenario.share_quantum, 1e-9 * most), most)
 
 
-def guaranteeable(scenario: Scenario, name: str) -> None:
+def guaranteeable(
+    scenario: Scenario, name: str, way_out: str = "lower it or enlarge the pool"
+) -> None:
     """Check that the minimum shares fit into the pool.
 
     Raises:
@@ -172,7 +174,7 @@ def guaranteeable(scenario: Scenario, name: str) -> None:
     if minimum > scenario.gpus * (1.0 + 1e-12):
         raise ConfigError(
             f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where {name} "
-            f"guarantees it, got {minimum:g}; lower it or enlarge the pool"
+            f"guarantees it, got {minimum:g}; {way_out}"
         )
 
 

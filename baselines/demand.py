@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..envs import checks
-from ..envs.errors import ConfigError
 from .base import Choice, Range, Shares, register
 from .compiled import (
     RATE_LONG,
@@ -32,6 +31,7 @@ from .compiled import (
     calls_at,
     duration,
     either,
+    guaranteeable,
     is_active,
     rows,
     rule,
@@ -174,15 +174,10 @@ def _setting(scenario: Scenario, parameters: Demand) -> tuple[Any, ...]:
 
 def _guaranteed(scenario: Scenario, floor: Shares) -> Shares:
     """Raise floors to the minimum shares, shrinking only what lies above them."""
-    minimum = float(scenario.min_share.sum())
-    # The paper's minima add up to the pool, give or take a rounding.
-    if minimum > scenario.gpus * (1.0 + 1e-12):
-        raise ConfigError(
-            f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where it is "
-            f"guaranteed, got {minimum:g}; lower it, enlarge the pool or set demand.guarantee=false"
-        )
+    way_out = "lower it, enlarge the pool or set demand.guarantee=false"
+    guaranteeable(scenario, Demand.name, way_out)
     above = np.maximum(floor - scenario.min_share, 0.0)
-    room = max(0.0, scenario.gpus - minimum)
+    room = max(0.0, scenario.gpus - float(scenario.min_share.sum()))
     scale = min(1.0, room / float(above.sum())) if above.any() else 0.0
     raised: Shares = scenario.min_share + scale * above
     return raised

@@ -1,8 +1,8 @@
 """The best schedule that is found where the tape is known: what foresight is worth at least.
 
 Late acceptance (Burke and Bykov 2017): a schedule is changed at random in one entry over a stretch
-of time, and taken where it is no worse than the one of `MEMORY` changes before. It starts from the
-best of the schedules given, and what it returns was played, so its reward can be reached.
+of time, and taken where it is no worse than the one of `MEMORY` changes before. It starts from
+each of the schedules given; the best that it returns was played, so its reward can be reached.
 """
 
 from __future__ import annotations

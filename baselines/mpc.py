@@ -27,6 +27,7 @@ from .control.program import Grid, Layout, Pace, lay_out
 from .control.request import request
 from .control.solver import solve
 from .forecast import FORECASTS, Forecast, make_forecast, path
+from .parameters import check_truth
 
 if TYPE_CHECKING:
     from ..envs.observation import Observation
@@ -94,8 +95,7 @@ class MPC(Remembering):
             checks.number(f"mpc.{name}", getattr(self, name), at_least=0, at_most=1)
         checks.number("mpc.threshold", self.threshold, above=0, at_most=1)
         checks.number("mpc.terminal", self.terminal, at_least=0)
-        if not isinstance(self.binaries, bool):
-            raise TypeError(f"mpc.binaries must be true or false, got {self.binaries!r}")
+        check_truth("mpc.binaries", self.binaries)
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
@@ -139,10 +139,7 @@ class MPC(Remembering):
         Raises:
             SolverError: As `allocate`.
         """
-        arrivals = self._arrivals(observation)[0]
-        home = _home(observation)
-        layout = self._layout(home, _slow(observation))
-        seen = self._see(observation, arrivals, home, layout)
+        layout, seen = self._begin(observation, self._arrivals(observation)[0])
         return layout, *self._solve(layout, seen)
 
     def _forecast(self, scenario: Scenario) -> Forecast:
@@ -162,14 +159,12 @@ class MPC(Remembering):
         return method, self._grid.horizon, float(scenario.interval_s)
 
     def _request(self, observation: Observation, arrivals: Floats) -> Shares:
-        home = _home(observation)
-        layout = self._layout(home, _slow(observation))
-        seen = self._see(observation, arrivals, home, layout)
+        layout, seen = self._begin(observation, arrivals)
         plan, _ = self._solve(layout, seen)
         return request(
             observation.scenario,
             layout,
-            home,
+            _home(observation),
             seen,
             plan,
             self._pace,
@@ -177,6 +172,11 @@ class MPC(Remembering):
             self.threshold,
             self._hold,
         )
+
+    def _begin(self, observation: Observation, arrivals: Floats) -> tuple[Layout, Seen]:
+        home = _home(observation)
+        layout = self._layout(home, _slow(observation))
+        return layout, self._see(observation, arrivals, home, layout)
 
     def _solve(self, layout: Layout, seen: Seen) -> tuple[Floats, float]:
         numbers = fill(layout, seen, self.headroom, self._pace, self.terminal)
@@ -200,8 +200,8 @@ class MPC(Remembering):
         interval_s, grid = observation.scenario.interval_s, self._grid
         # Calls on their way come evenly over a while; the forecast of their flow holds them too.
         lead = UPSTREAM_S / interval_s
-        while_ = np.clip((lead - grid.start) / grid.length, 0.0, 1.0) * grid.length / lead
-        arrivals = np.maximum(arrivals, self.foresight * observation.upstream[:, None] * while_)
+        part = np.clip((lead - grid.start) / grid.length, 0.0, 1.0) * grid.length / lead
+        arrivals = np.maximum(arrivals, self.foresight * observation.upstream[:, None] * part)
         available = layout.constants.gpus.copy()
         available[home] = observation.available
         return Seen(

@@ -9,7 +9,7 @@ import math
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..baselines import make_allocator
 from ..envs.traces import load_spec
 from ..envs.traces.files import obtain
 from .output import RunFolder, check_target, plain
@@ -30,7 +29,7 @@ from .summary import summarise
 from .workers import Workers
 
 if TYPE_CHECKING:
-    from ..envs.spec import Scenario
+    from ..baselines import Allocator
 
 VERSIONS_OF = ("slicegym", "numpy", "numba", "gymnasium", "scipy")
 
@@ -66,11 +65,14 @@ def evaluate(
     if target not in (None, "-"):
         check_target(Path(str(target)))
     suite = load_suite(suite_name).first(n_episodes)
-    for allocator in make_allocators(specs).values():
+    allocators = make_allocators(specs)
+    for allocator in allocators.values():
         allocator.reset(suite.scenario)
     workers = Workers(jobs)
     bounds = workers if bound else None
-    folder = RunFolder(out, manifest(suite, specs, bound)) if out is not None else nullcontext()
+    folder = (
+        RunFolder(out, manifest(suite, allocators, bound)) if out is not None else nullcontext()
+    )
     rows: list[Row] = []
     total = len(suite.episodes) * steps(specs, bounds)
     with folder, workers, progress(suite.name, total, quiet) as advance:
@@ -100,19 +102,24 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[]
         yield lambda: bar.advance(task)
 
 
-def manifest(suite: Suite, specs: Sequence[str], bound: bool) -> dict[str, Any]:
-    """Return what a reader needs to repeat the run."""
-    return {"bound": bound, **describe_suite(suite, specs), **circumstances()}
+def manifest(suite: Suite, allocators: Mapping[str, Allocator], bound: bool) -> dict[str, Any]:
+    """Return what a reader needs to repeat the run; allocators by spec, reset."""
+    return {"bound": bound, **describe_suite(suite, allocators), **circumstances()}
 
 
-def describe_suite(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
-    """Return what is played and by whom, with sums of the scenario and of the traces."""
+def describe_suite(suite: Suite, allocators: Mapping[str, Allocator]) -> dict[str, Any]:
+    """Return what is played and by whom, with sums of the scenario and of the traces.
+
+    Args:
+        suite: What is played.
+        allocators: By spec, reset to its scenario: tuned parameters depend on it.
+    """
     scenario = describe(suite.scenario)
     text = json.dumps(scenario, sort_keys=True)
     return {
         "suite": suite.name,
-        "allocators": list(specs),
-        "parameters": {spec: _parameters(spec, suite.scenario) for spec in specs},
+        "allocators": list(allocators),
+        "parameters": {spec: _parameters(one) for spec, one in allocators.items()},
         "episodes": [dataclasses.asdict(episode) for episode in suite.episodes],
         "scenario": scenario,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -120,10 +127,7 @@ def describe_suite(suite: Suite, specs: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _parameters(spec: str, scenario: Scenario) -> dict[str, Any]:
-    """Return the parameters of an allocator in a scenario, tuned ones included."""
-    allocator = make_allocator(spec)
-    allocator.reset(scenario)
+def _parameters(allocator: Allocator) -> dict[str, Any]:
     values = allocator.parameters().items()
     return {name: "inf" if value == math.inf else plain(value) for name, value in values}
 

@@ -112,7 +112,7 @@ def _parts(
         try:
             suite = load_suite(f"{family}-{split}").first(n_episodes)
             playable = _playable(family, suite, allocators, skipped)
-            parts.append(Part(family, suite, playable, describe_suite(suite, playable)))
+            parts.append(Part(family, suite, tuple(playable), describe_suite(suite, playable)))
         except TraceError as error:
             skipped[family] = str(error)
     return parts
@@ -120,15 +120,15 @@ def _parts(
 
 def _playable(
     family: str, suite: Suite, allocators: Mapping[str, Allocator], skipped: dict[str, str]
-) -> tuple[str, ...]:
-    playable = []
+) -> dict[str, Allocator]:
+    playable = {}
     for spec, allocator in allocators.items():
         try:
             allocator.reset(suite.scenario)
-            playable.append(spec)
+            playable[spec] = allocator
         except ConfigError as error:
             skipped[f"{spec} on {family}"] = str(error)
-    return tuple(playable)
+    return playable
 
 
 def _play(

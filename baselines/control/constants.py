@@ -51,6 +51,11 @@ class Constants:
     room: Floats
     provision: float
 
+    def memory_with(self, available: Floats) -> Floats:
+        """Return the memory of each node where so many of its GPUs are available, (nodes,) [MB]."""
+        finite = np.isfinite(self.room)  # no limit stays none with no GPU
+        return np.where(finite, np.where(finite, self.room, 0.0) * available / self.gpus, np.inf)
+
     @classmethod
     def of(cls, scenario: Scenario, home: Ints, slow: float = 1.0) -> Constants:
         """Derive the constants where agent i is on node home[i] and loads take `slow` times."""

@@ -128,15 +128,12 @@ def _bound_rows(layout: Layout, seen: Seen, coming: Floats, pace: Pace, high: Fl
     high[rows.pace[:, 0]] += pace.waiting[0] * seen.calls
     high[rows.memory[:, 0]] = seen.warm
     high[rows.waits] = -total
-    finite = np.isfinite(constants.room)
     if rows.rented.size:
         high[rows.rented[0]] = seen.available[0]
-        high[rows.room] = np.where(finite, 0.0, np.inf)[:, None]
+        high[rows.room] = constants.memory_with(np.zeros(len(constants.gpus)))[:, None]
         return
-    part = seen.available / constants.gpus
     high[rows.capacity] = seen.available[:, None]
-    room = np.where(finite, constants.room, 0.0) * part
-    high[rows.room] = np.where(finite, room, np.inf)[:, None]
+    high[rows.room] = constants.memory_with(seen.available)[:, None]
 
 
 def _costs(layout: Layout) -> Floats:

@@ -81,9 +81,7 @@ def _that_fit(
 ) -> NDArray[np.bool_]:
     """Return which loads begin, (N,): those begun most first, while memory holds all of them."""
     constants = layout.constants
-    finite = np.isfinite(constants.room)
-    part = np.minimum(seen.available / constants.gpus, 1.0)
-    room = np.where(finite, np.where(finite, constants.room, 0.0) * part, np.inf)
+    room = constants.memory_with(np.minimum(seen.available, constants.gpus))
     present = seen.warm | seen.loading
     np.subtract.at(room, home[present], constants.memory[present])
     begins = np.zeros(len(loads), dtype=bool)
