@@ -32,13 +32,13 @@ from .compiled import (
     duration,
     either,
     fit,
-    guaranteeable,
     hold,
     is_active,
     rows,
     rule,
     serves,
 )
+from .parameters import guaranteeable
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs import checks
-from ..envs.errors import ConfigError
 from ..envs.kernel.compile import compiled, stamped
 from ..envs.kernel.observe import RAW_COLUMNS
 from ..envs.mig import COMPUTE_SLICES
@@ -159,23 +158,6 @@ def hold(scenario: Scenario) -> float:
     if scenario.partition is not None:  # less than half a slice would become none
         return min(1.0 / COMPUTE_SLICES, most)
     return min(max(scenario.share_quantum, 1e-9 * most), most)
-
-
-def guaranteeable(
-    scenario: Scenario, name: str, way_out: str = "lower it or enlarge the pool"
-) -> None:
-    """Check that the minimum shares fit into the pool.
-
-    Raises:
-        ConfigError: They sum to more.
-    """
-    minimum = float(scenario.min_share.sum())
-    # The paper's minima add up to the pool, give or take a rounding.
-    if minimum > scenario.gpus * (1.0 + 1e-12):
-        raise ConfigError(
-            f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where {name} "
-            f"guarantees it, got {minimum:g}; {way_out}"
-        )
 
 
 def duration(field: str, value: float) -> None:

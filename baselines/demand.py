@@ -31,14 +31,13 @@ from .compiled import (
     calls_at,
     duration,
     either,
-    guaranteeable,
     is_active,
     rows,
     rule,
     serves,
     water_level,
 )
-from .parameters import check_truth
+from .parameters import check_truth, guaranteeable
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario

@@ -27,7 +27,6 @@ from .compiled import (
     duration,
     either,
     fit,
-    guaranteeable,
     hold,
     is_active,
     rows,
@@ -36,6 +35,7 @@ from .compiled import (
     wanted,
     water_level,
 )
+from .parameters import guaranteeable
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario

@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..envs.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..envs.spec import Scenario
 
 
 class Range(NamedTuple):
@@ -107,3 +110,20 @@ def check_type(field: str, value: object, kind: type) -> None:
 def check_truth(field: str, value: object) -> None:
     """Check a field that is true or false."""
     check_type(field, value, bool)
+
+
+def guaranteeable(
+    scenario: Scenario, name: str, way_out: str = "lower it or enlarge the pool"
+) -> None:
+    """Check that the minimum shares fit into the pool.
+
+    Raises:
+        ConfigError: They sum to more.
+    """
+    minimum = float(scenario.min_share.sum())
+    # The paper's minima add up to the pool, give or take a rounding.
+    if minimum > scenario.gpus * (1.0 + 1e-12):
+        raise ConfigError(
+            f"min_share of all agents must sum to at most gpus = {scenario.gpus:g} where {name} "
+            f"guarantees it, got {minimum:g}; {way_out}"
+        )

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from slicegym.envs.errors import ConfigError, TraceError, UnknownNameError
@@ -79,10 +81,6 @@ class TestFormats:
         self.check(read(tmp_path, gzip.compress(CSV.encode())))
 
     def test_parquet(self, tmp_path):
-        pytest.importorskip("pyarrow")
-        import pyarrow
-        import pyarrow.parquet
-
         columns = {"t": [3, 1, 2.5], "a": ["y", "x", "x"], "w": [2.0, 0.5, 1.0]}
         day = np.datetime64("2024-02-29T12:00:00.000000001", "ns")
         nanoseconds = (np.array(columns["t"]) * 1e9).astype("m8[ns]")
