@@ -1,27 +1,49 @@
-"""From the outputs of a policy to requested fractions of the pool, in training and afterwards."""
+"""From the outputs of a policy to requested shares of the pool, in training and afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import rule
+
+if TYPE_CHECKING:
+    from ..envs.spec import Scenario
+
 Floats = NDArray[np.float64]
+SPAN = 4.0  # largest factor of a correction
 
 
 class ActionMap(Protocol):
-    """Makes fractions of the pool of actions in [-1, 1]; the same in `train/` and in `learned`."""
+    """Makes shares of actions in [-1, 1]; the same in `train/` and in `learned`.
 
-    def n_actions(self, n_agents: int) -> int:
-        """Actions of a policy for N agents."""
+    Attributes:
+        per_agent: Actions of one agent; those of agent i stand side by side.
+        corrects: Whether it corrects the shares of a base allocator.
+    """
 
-    def fractions(self, actions: Floats) -> Floats:
-        """Return requested fractions of the pool, shape (..., N), from actions (..., n)."""
+    per_agent: ClassVar[int]
+    corrects: ClassVar[bool]
 
-    def actions(self, fractions: Floats) -> Floats:
-        """Return actions that ask for the given fractions; where training starts from."""
+    def shares(self, actions: Floats, base: Floats | None, scenario: Scenario) -> Floats:
+        """Return requested shares, (B, N) [GPU].
+
+        Args:
+            actions: (B, N · per_agent), within [-1, 1].
+            base: Shares that the base allocator requests, (B, N) [GPU]; `None` without one.
+            scenario: Whose pool is shared.
+        """
+
+    def start(self, n_agents: int, start_share: float) -> tuple[float, ...]:
+        """Return the actions of one agent that training starts from, (per_agent,).
+
+        Args:
+            n_agents: N.
+            start_share: Part of the pool that all agents together should ask for.
+        """
 
 
 class Direct:
@@ -31,17 +53,49 @@ class Direct:
     the simulator then scales it down.
     """
 
-    def n_actions(self, n_agents: int) -> int:
-        """One each."""
-        return n_agents
+    per_agent: ClassVar[int] = 1
+    corrects: ClassVar[bool] = False
 
-    def fractions(self, actions: Floats) -> Floats:
-        """(a + 1)/2."""
-        return np.asarray((actions + 1.0) / 2.0)
+    def shares(self, actions: Floats, base: Floats | None, scenario: Scenario) -> Floats:
+        """(a + 1)/2 · G."""
+        return np.asarray((actions + 1.0) / 2.0 * scenario.gpus)
 
-    def actions(self, fractions: Floats) -> Floats:
-        """2f - 1."""
-        return np.asarray(2.0 * fractions - 1.0)
+    def start(self, n_agents: int, start_share: float) -> tuple[float, ...]:
+        """Equal shares of `start_share`."""
+        return (2.0 * start_share / n_agents - 1.0,)
 
 
-ACTION_MAPS: Mapping[str, ActionMap] = {"direct": Direct()}
+class Residual:
+    """A correction (a, b) per agent to the shares h of a base allocator.
+
+    g = h · SPAN^a, and where the second action is at its end it decides whether the agent is served
+    at all: 0 for b = -1, at least its footprint for b = 1. Nothing is corrected at (0, 0).
+    """
+
+    per_agent: ClassVar[int] = 2
+    corrects: ClassVar[bool] = True
+
+    def shares(self, actions: Floats, base: Floats | None, scenario: Scenario) -> Floats:
+        """Correct the shares of the base."""
+        shares: Floats = _corrected(actions, base, scenario.footprint, scenario.share_quantum)
+        return shares
+
+    def start(self, n_agents: int, start_share: float) -> tuple[float, ...]:
+        """No correction."""
+        return (0.0, 0.0)
+
+
+@rule
+def _corrected(actions: Floats, base: Floats, footprint: Floats, quantum: float) -> Floats:
+    shares = np.empty_like(base)
+    for b in range(len(base)):
+        for i in range(base.shape[1]):
+            share = base[b, i] * SPAN ** actions[b, 2 * i]
+            switch = actions[b, 2 * i + 1]
+            if switch >= 1.0:
+                share = max(share, footprint[i], quantum)
+            shares[b, i] = 0.0 if switch <= -1.0 else share
+    return shares
+
+
+ACTION_MAPS: Mapping[str, ActionMap] = {"direct": Direct(), "residual": Residual()}

@@ -199,16 +199,25 @@ class Encoding:
     Attributes:
         scale: (N, columns) float64, columns as in `raw_columns`.
         constants: (N, len(CONSTANT_COLUMNS)) float32.
+        unit: What work and shares are measured by [GPU].
     """
 
     scale: Floats
     constants: NDArray[np.float32]
+    unit: float
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Encoding:
-        """Derive the scales of a scenario."""
-        per_interval = 1.0 / (scenario.throughput * scenario.gpus * scenario.interval_s)
-        per_second = 1.0 / (scenario.throughput * scenario.gpus)
+    def of(cls, scenario: Scenario, unit: float | None = None) -> Encoding:
+        """Derive the scales of a scenario.
+
+        Args:
+            scenario: The constants.
+            unit: What work and shares are measured by [GPU]; by default the pool, and only then do
+                all features lie in [0, 1].
+        """
+        unit = scenario.gpus if unit is None else unit
+        per_interval = 1.0 / (scenario.throughput * unit * scenario.interval_s)
+        per_second = 1.0 / (scenario.throughput * unit)
         latency = np.full(scenario.n_agents, 1.0 / scenario.reference_latency_s)
         one = np.ones(scenario.n_agents)
         scales = {
@@ -223,7 +232,7 @@ class Encoding:
             "idle_s": latency,
             "upstream": per_interval,
             "in_service": 1.0 / scenario.concurrency,
-            "share": one / scenario.gpus,
+            "share": one / unit,
             "awaiting_memory": one,
             "loading": one,
             "warm": one,
@@ -236,14 +245,14 @@ class Encoding:
         }
         columns = [
             scenario.weight / scenario.weight.max(),
-            _squash(scenario.min_share / scenario.gpus),
-            _squash(scenario.footprint / scenario.gpus),
+            _squash(scenario.min_share / unit),
+            _squash(scenario.footprint / unit),
             _squash(scenario.concurrency * per_second * latency),
             _squash(scenario.cold_start_s * latency),
             _squash(scenario.keep_alive_s * latency),
         ]
         scale = np.stack([scales[name] for name in raw_columns(scenario)], axis=1)
-        return cls(np.ascontiguousarray(scale), np.stack(columns, axis=1).astype(np.float32))
+        return cls(np.ascontiguousarray(scale), np.stack(columns, axis=1).astype(np.float32), unit)
 
     def flat(self, observation: Observation) -> NDArray[np.float32]:
         """Encode an observation, shape (..., N · features) float32; the kernel's twin."""

@@ -17,9 +17,10 @@ from . import checks
 from .actions import Actions
 from .episodes import EpisodeSource, as_scenario, observation_space
 from .errors import ConfigError
-from .observation import Observation
+from .observation import Encoding, Observation
 from .simulator import Simulator
 from .spec import Scenario
+from .tape import Tape
 
 Flat = NDArray[np.float32]
 Array = NDArray[Any]
@@ -46,6 +47,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         staggered: After a reset of the whole batch start at phases spread over the episode, by
             playing equal shares up to there, so that a batch of rollouts sees all phases at once.
         actions: `"shares"` or, for a partitioned GPU, `"slices"`, as in `SliceEnv`.
+        encoding: Scales of the flat observations; by default the documented ones.
 
     Raises:
         ConfigError: A value out of range, or a scenario without a workload.
@@ -67,6 +69,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         max_episode_steps: int | None = None,
         staggered: bool = False,
         actions: str = "shares",
+        encoding: Encoding | None = None,
     ) -> None:
         self.num_envs = checks.integer("num_envs", num_envs, at_least=1)
         if render_mode is not None:
@@ -92,6 +95,8 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             graph=self._source.workload.has_graphs,
             horizon_charge=horizon_charge,
         )
+        if encoding is not None:
+            self._simulator.encoding = encoding
         self._staggered = staggered
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._begun = False
@@ -174,6 +179,24 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         if not self._begun:
             raise RuntimeError("no episode was begun; call reset() before observation()")
         return self._simulator.observe()
+
+    @property
+    def decisions(self) -> NDArray[np.int64]:
+        """Index of each environment's next decision, shape (B,)."""
+        decisions: NDArray[np.int64] = self._simulator.environments["decision"].copy()
+        return decisions
+
+    @property
+    def tapes(self) -> Sequence[Tape]:
+        """The tape that each environment plays.
+
+        Raises:
+            RuntimeError: No episode was begun.
+        """
+        tapes = [tape for tape in self._simulator.tapes if tape is not None]
+        if len(tapes) != self.num_envs:
+            raise RuntimeError("no episode was begun; call reset() before asking for tapes")
+        return tapes
 
     def _finish(self, ended: Array, flat: Flat) -> dict[str, Any]:
         """Begin the next episodes in place of the ended ones and report those."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
-from itertools import pairwise
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from ..baselines.learned import FORMAT, HEADER_FILE, WEIGHTS_FILE, Header
+from ..baselines.policy.files import HEADER_FILE, WEIGHTS_FILE
+from ..baselines.policy.header import FORMAT, Header
 from ..envs.agent import Agent
 from ..envs.observation import N_FEATURES, SCHEMA, raw_columns
 from ..envs.spec import Scenario
 
 Floats = NDArray[np.float64]
 
-LAYERS = (4 * N_FEATURES, 64, 64, 4)  # the default network of a policy for four agents
+HIDDEN = (32, 32, 32)  # as the shipped policies have it
 COLD, LOADING, WARM = range(3)
 
 
@@ -84,23 +84,25 @@ def _seen(scenario: Scenario, rng: np.random.Generator) -> Floats:
 def write_policy(folder: Path) -> Path:
     """Write a policy of random weights, as large as one that training exports, and return it."""
     rng = np.random.default_rng(5)
-    tensors = {}
-    for i, (inputs, outputs) in enumerate(pairwise(LAYERS)):
-        weight = rng.normal(0.0, inputs**-0.5, (outputs, inputs))
-        tensors[f"{i}.weight"] = weight.astype(np.float32)
-        tensors[f"{i}.bias"] = np.zeros(outputs, dtype=np.float32)
-    data = save(tensors)
     header = Header(
         format=FORMAT,
         observation=SCHEMA,
         scenario="crowd",
-        n_agents=LAYERS[-1],
+        network="equivariant",
+        n_agents=4,
         n_features=N_FEATURES,
-        layers=LAYERS,
-        activation="tanh",
-        action="direct",
-        weights_sha256=hashlib.sha256(data).hexdigest(),
+        hidden=HIDDEN,
+        activation="relu",
+        action="residual",
+        base="demand:tuned=false",
+        weights_sha256="of what follows",
     )
+    tensors = {
+        name: rng.normal(0.0, shape[-1] ** -0.5, shape).astype(np.float32)
+        for name, shape in header.shapes.items()
+    }
+    data = save(tensors)
+    header = replace(header, weights_sha256=hashlib.sha256(data).hexdigest())
     (folder / HEADER_FILE).write_text(json.dumps(asdict(header)), encoding="utf-8")
     (folder / WEIGHTS_FILE).write_bytes(data)
     return folder

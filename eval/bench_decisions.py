@@ -23,7 +23,10 @@ SIZES = (4, 1_024, 1_000_000)
 LARGE = SIZES[-1]  # not in a quick run: its agents alone take seconds to make
 # What O(N) rules are held to by number of agents [µs], and what two of the others are.
 LINEAR = {4: 5.0, LARGE: 20_000.0}
-OWN: Mapping[str, Mapping[int, float]] = {"learned": {4: 100.0}, "mpc": {4: 20_000.0}}
+OWN: Mapping[str, Mapping[int, float]] = {
+    "learned": {4: 50.0, 1_024: 5_000.0},
+    "mpc": {4: 20_000.0},
+}
 MEASURED_S = 0.02  # of the CPU, in one repetition
 FEWEST, MOST = 5, 2_000  # decisions of a repetition; autoscalers think at every few only
 LONG_S = 0.5  # a decision of this length is a repetition

@@ -48,13 +48,14 @@ class TestTable:
 
     def test_times_and_what_is_refused(self, tmp_path):
         policy = f"learned:{bench_crowd.write_policy(tmp_path)}"
-        found = bench_decisions.table({"keda": "keda", "learned": policy}, (4, 8), 1e-4)
-        assert min(found["decision_us"]["keda"].values()) > 0
-        assert found["decision_us"]["learned"]["4"] > 0
-        assert found["decision_us"]["learned"]["8"] is None
+        plans = "mpc:horizon=1,tuned=false"
+        found = bench_decisions.table({"learned": policy, "mpc": plans}, (4, 2048), 1e-4)
+        assert min(found["decision_us"]["learned"].values()) > 0
+        assert found["decision_us"]["mpc"]["4"] > 0
+        assert found["decision_us"]["mpc"]["2048"] is None
         (reason,) = found["reasons"].items()
-        assert reason[0] == "decision_us.learned.8"
-        assert "must get 4 agents" in reason[1]
+        assert reason[0] == "decision_us.mpc.2048"
+        assert "mpc plans at most" in reason[1]
 
     def test_no_decision_is_seen_twice(self):
         class Watching:
@@ -89,7 +90,7 @@ class TestTargets:
         assert why in bench_decisions.table({name: name}, (), 0.0)["decision_reported"][name]
 
     def test_a_policy_has_its_own(self):
-        assert bench_decisions.targets("learned") == {"4": 100.0}
+        assert bench_decisions.targets("learned") == {"4": 50.0, "1024": 5_000.0}
 
     @pytest.mark.parametrize(
         ("times", "verdict"),
@@ -121,7 +122,7 @@ class TestTargets:
 
 def test_the_policy_is_of_the_size_of_trained_ones(tmp_path):
     allocator = make_allocator(f"learned:{bench_crowd.write_policy(tmp_path)}")
-    assert allocator.policy.header.layers == (4 * 23, 64, 64, 4)
+    assert allocator.policy.header.sizes == (24, 32, 32, 32, 2)
     scenario, raw = bench_crowd.crowd(4)
     shares = allocator.allocate(next(bench_decisions.observations(scenario, raw)))
     assert shares.shape == (4,)

@@ -14,7 +14,9 @@ from safetensors.numpy import save as save_tensors
 
 from slicegym.baselines import make_allocator
 from slicegym.baselines.action_map import ACTION_MAPS
-from slicegym.baselines.learned import ACTIVATIONS, Header, Learned, load_policy
+from slicegym.baselines.learned import Learned, load_policy
+from slicegym.baselines.policy.header import Header
+from slicegym.baselines.policy.networks import ACTIVATIONS
 from slicegym.envs import ConfigError, Elastic, simulate
 from slicegym.envs.observation import N_FEATURES, SCHEMA, Encoding
 
@@ -23,32 +25,54 @@ from .test_allocators import observe, row, scenario
 
 N = 3
 HEADER = {
-    "format": "slicegym-policy-1",
+    "format": "slicegym-policy-2",
     "observation": SCHEMA,
     "scenario": "custom",
+    "network": "mlp",
     "n_agents": N,
     "n_features": N_FEATURES,
-    "layers": [N * N_FEATURES, 8, 5, N],
+    "hidden": [8, 5],
     "activation": "tanh",
     "action": "direct",
+    "base": "",
+}
+EQUIVARIANT = {
+    "network": "equivariant",
+    "hidden": [7, 6, 5],
+    "activation": "relu",
+    "action": "residual",
+    "base": "demand:tuned=false,exponent=0.5",
 }
 
 
-def random_tensors(layers, seed=0):
+def layer(name, inputs, outputs, rng):
+    weight = rng.normal(0, 0.7, (outputs, inputs)).astype(np.float32)
+    bias = rng.normal(0, 0.7, outputs).astype(np.float32)
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+def random_tensors(n=N, seed=0):
+    """Return those of HEADER's network for n agents."""
     rng = np.random.default_rng(seed)
-    tensors = {}
-    for i in range(len(layers) - 1):
-        shape = (layers[i + 1], layers[i])
-        tensors[f"{i}.weight"] = rng.normal(0, 0.7, shape).astype(np.float32)
-        tensors[f"{i}.bias"] = rng.normal(0, 0.7, shape[0]).astype(np.float32)
-    return tensors
+    tensors = layer("hidden.0", n * N_FEATURES, 8, rng) | layer("hidden.1", 8, 5, rng)
+    return tensors | layer("head", 5, n, rng)
+
+
+def equivariant_tensors(seed=27):
+    """Return those of EQUIVARIANT's network; it opens some agents, closes some, scales the rest."""
+    rng = np.random.default_rng(seed)
+    tensors = layer("encoder", N_FEATURES + 1, 7, rng) | layer("decoder.0", 7, 6, rng)
+    tensors |= layer("decoder.1", 6, 5, rng) | layer("head", 5, 2, rng)
+    context = rng.normal(0, 0.7, (6, 14)).astype(np.float32)
+    tensors["head.weight"] *= np.float32(0.3)
+    return tensors | {"context.weight": context}
 
 
 def write_policy(folder, tensors=None, data=None, **changes):
     """Write a policy whose header names the right sum, whatever else is wrong with it."""
     header = {**HEADER, **changes}
     if data is None:
-        data = save_tensors(random_tensors(HEADER["layers"]) if tensors is None else tensors)
+        data = save_tensors(random_tensors() if tensors is None else tensors)
     folder.mkdir(exist_ok=True)
     (folder / "policy.safetensors").write_bytes(data)
     header.setdefault("weights_sha256", hashlib.sha256(data).hexdigest())
@@ -57,23 +81,94 @@ def write_policy(folder, tensors=None, data=None, **changes):
     return folder
 
 
+def features_by_hand(world, observation, base):
+    """Scale by an agent's equal part of the pool, squash, and put the base's share beside it."""
+    part = world.gpus / world.n_agents
+    x = Encoding.of(world, part).flat(observation).reshape(*base.shape, -1)
+    return np.concatenate([x, (base / (base + part))[..., None]], axis=-1).astype(np.float64)
+
+
+def correction(tensors, x):
+    """Return the two actions of every agent, (..., N) each."""
+
+    def dense(name, x):
+        return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+
+    e = np.maximum(dense("encoder", x), 0)
+    pooled = np.concatenate([e.mean(-2), e.max(-2)], axis=-1)
+    z = dense("decoder.0", e) + (pooled @ tensors["context.weight"].T)[..., None, :]
+    z = np.maximum(dense("decoder.1", np.maximum(z, 0)), 0)
+    actions = np.clip(dense("head", z), -1, 1)
+    return actions[..., 0], actions[..., 1]
+
+
 class TestDecision:
     @pytest.mark.parametrize("activation", ACTIVATIONS)
     def test_is_the_network_of_the_flat_observation(self, tmp_path, activation):
-        world, tensors = scenario(N), random_tensors(HEADER["layers"])
+        world, tensors = scenario(N), random_tensors()
         allocator = make_allocator(f"learned:{write_policy(tmp_path / 'p', activation=activation)}")
         observation = observe(world, batch=20)
         x = Encoding.of(world).flat(observation).astype(np.float64)
         act = {"tanh": np.tanh, "relu": lambda v: np.maximum(v, 0)}[activation]
-        for i in (0, 1):
-            x = act(x @ tensors[f"{i}.weight"].T + tensors[f"{i}.bias"])
-        x = np.clip(x @ tensors["2.weight"].T + tensors["2.bias"], -1, 1)
+        for name in ("hidden.0", "hidden.1"):
+            x = act(x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"])
+        x = np.clip(x @ tensors["head.weight"].T + tensors["head.bias"], -1, 1)
         expected = (x + 1) / 2 * world.gpus
         np.testing.assert_allclose(allocator.allocate(observation), expected, atol=1e-5)
         assert len(np.unique(expected)) > 20
 
-    def test_a_row_of_a_batch_is_the_single_result_bit_for_bit(self, tmp_path):
-        allocator = make_allocator(f"learned:{write_policy(tmp_path / 'p')}")
+    def test_an_equivariant_network_corrects_its_base(self, tmp_path):
+        world, tensors = scenario(N), equivariant_tensors()
+        folder = write_policy(tmp_path / "p", tensors, **EQUIVARIANT)
+        observation = observe(world, batch=50)
+        base = make_allocator(EQUIVARIANT["base"]).allocate(observation)
+        a, b = correction(tensors, features_by_hand(world, observation, base))
+        expected = base * 4.0**a
+        opened = np.maximum(expected, np.maximum(world.footprint, world.share_quantum))
+        expected = np.select([b >= 1, b <= -1], [opened, np.zeros_like(base)], expected)
+        shares = make_allocator(f"learned:{folder}").allocate(observation)
+        np.testing.assert_allclose(shares, expected, rtol=1e-4)
+        assert (b >= 1).any()
+        assert (b <= -1).any()
+        assert (np.abs(b) < 1).any()
+
+    def test_it_gives_permuted_agents_permuted_shares(self, tmp_path):
+        folder = write_policy(tmp_path / "p", equivariant_tensors(), **EQUIVARIANT)
+        allocator = make_allocator(f"learned:{folder}")
+        world, order = scenario(5), np.array([3, 0, 4, 1, 2])
+        mixed = dataclasses.replace(world, agents=tuple(world.agents[i] for i in order))
+        seen = observe(world, batch=30)
+        shares = allocator.allocate(seen)
+        permuted = dataclasses.replace(seen, scenario=mixed, raw=seen.raw[:, order])
+        np.testing.assert_allclose(allocator.allocate(permuted), shares[:, order], rtol=1e-4)
+        assert len(np.unique(shares)) > 20
+
+    def test_it_serves_any_number_of_agents(self, tmp_path):
+        folder = write_policy(tmp_path / "p", equivariant_tensors(), **EQUIVARIANT)
+        allocator = make_allocator(f"learned:{folder}")
+        for n in (1, 2, 9, 100):
+            shares = allocator.allocate(observe(scenario(n), batch=3))
+            assert shares.shape == (3, n)
+            assert np.isfinite(shares).all()
+
+    def test_twice_the_agents_in_twice_the_pool_get_the_same_each(self, tmp_path):
+        # What one agent's features are measured by is its equal part of the pool.
+        tensors = equivariant_tensors()
+        folder = write_policy(tmp_path / "p", tensors, **EQUIVARIANT)
+        allocator = make_allocator(f"learned:{folder}")
+        agents = scenario(N).agents
+        twins = tuple(dataclasses.replace(a, name=f"{a.name}-{i}") for i in (1, 2) for a in agents)
+        world, double = scenario(N), scenario(2 * N)
+        double = dataclasses.replace(double, agents=twins, gpus=2 * world.gpus)
+        seen = observe(world, batch=30)
+        both = dataclasses.replace(seen, scenario=double, raw=np.tile(seen.raw, (1, 2, 1)))
+        shares = allocator.allocate(seen)
+        np.testing.assert_allclose(allocator.allocate(both), np.tile(shares, (1, 2)), rtol=1e-4)
+
+    @pytest.mark.parametrize("kind", ["mlp", "equivariant"])
+    def test_a_row_of_a_batch_is_the_single_result_bit_for_bit(self, tmp_path, kind):
+        given = (equivariant_tensors(), EQUIVARIANT) if kind == "equivariant" else (None, {})
+        allocator = make_allocator(f"learned:{write_policy(tmp_path / 'p', given[0], **given[1])}")
         observation = observe(scenario(N), batch=40)
         shares = allocator.allocate(observation)
         assert shares.dtype == np.float64
@@ -99,8 +194,7 @@ class TestDecision:
 
     def test_plays_an_episode(self, tmp_path):
         world = drawn_pair()
-        layers = [2 * N_FEATURES, 4, 2]
-        folder = write_policy(tmp_path / "p", random_tensors(layers), layers=layers, n_agents=2)
+        folder = write_policy(tmp_path / "p", random_tensors(2), n_agents=2)
         tape = world.workload.tape(world, world.workload.suite(world, "train")[0])
         run = simulate(world, tape, make_allocator(f"ppo:{folder}"))
         assert np.isfinite(run.rewards).all()
@@ -127,33 +221,52 @@ class TestDecision:
 
 
 class TestActionMaps:
-    @pytest.mark.parametrize("name", ACTION_MAPS)
-    def test_actions_ask_for_the_fractions_they_come_from(self, name):
-        fractions = np.linspace(0, 1, 12).reshape(4, 3)
-        ours = ACTION_MAPS[name]
-        actions = ours.actions(fractions)
-        assert actions.shape == (4, ours.n_actions(3))
-        assert (np.abs(actions) <= 1).all()
-        np.testing.assert_allclose(ours.fractions(actions), fractions, atol=1e-12)
+    def test_direct_asks_for_fractions_of_the_pool(self):
+        world = scenario(3, gpus=8.0)
+        shares = ACTION_MAPS["direct"].shares(np.array([[-1.0, 0.0, 1.0]]), None, world)
+        np.testing.assert_array_equal(shares, [[0.0, 4.0, 8.0]])
+
+    def test_direct_starts_from_equal_shares(self):
+        world = scenario(4, gpus=8.0)
+        start = np.tile(ACTION_MAPS["direct"].start(4, 0.5), (1, 4))
+        np.testing.assert_allclose(ACTION_MAPS["direct"].shares(start, None, world), 1.0)
+
+    def test_residual_starts_from_its_base(self):
+        base = np.array([[0.0, 0.25, 3.0]])
+        start = np.tile(ACTION_MAPS["residual"].start(3, 1.0), (1, 3))
+        shares = ACTION_MAPS["residual"].shares(start, base, scenario(3))
+        np.testing.assert_array_equal(shares, base)
+
+    def test_residual_scales_opens_and_closes(self):
+        world = dataclasses.replace(scenario(3), share_quantum=0.01)
+        agents = [dataclasses.replace(a, footprint=0.5) for a in world.agents]
+        world = dataclasses.replace(world, agents=tuple(agents))
+        pairs = [[1.0, 0.5], [-0.5, 1.0], [0.5, -1.0]]  # (factor, switch) of each agent
+        base = np.array([[1.0, 0.0, 2.0]])
+        shares = ACTION_MAPS["residual"].shares(np.array(pairs).reshape(1, 6), base, world)
+        np.testing.assert_allclose(shares, [[4.0, 0.5, 0.0]])
 
 
 REFUSED_HEADERS = [
-    ({"format": "slicegym-policy-2"}, "format must be one of slicegym-policy-1"),
+    ({"format": "slicegym-policy-1"}, "format must be one of slicegym-policy-2"),
     ({"observation": "slicegym-observation-0"}, f"observation must be '{SCHEMA}' with"),
     ({"n_features": 22}, f"observation must be '{SCHEMA}' with {N_FEATURES} to"),
     ({"scenario": ""}, "scenario must not be empty"),
+    ({"network": "deep"}, "network must be one of mlp, equivariant"),
     ({"n_agents": 0}, "n_agents must lie in [1,"),
     ({"n_agents": "3"}, "n_agents must be a whole number"),
     ({"n_agents": True}, "n_agents must be a whole number"),
-    ({"layers": 7}, "layers must be 2 to 16 sizes"),
-    ({"layers": [N * N_FEATURES] * 17}, "layers must be 2 to 16 sizes"),
-    ({"layers": [N * N_FEATURES, 0, N]}, "layers must lie in [1,"),
-    ({"layers": [N * N_FEATURES, 2.0, N]}, "layers must be a whole number"),
-    ({"layers": [5, 8, N]}, f"layers must begin with {N * N_FEATURES} features and end with {N}"),
-    ({"layers": [N * N_FEATURES, 8, N + 1]}, f"and end with {N} actions for 3 agents"),
-    ({"layers": [N * N_FEATURES, 10**6, 10**6, N]}, "must have at most 50000000 parameters"),
+    ({"hidden": 7}, "hidden must be a list, got 7 (int)"),
+    ({"hidden": [8] * 15}, "hidden must be 0 to 14 sizes"),
+    ({"hidden": [8], "network": "equivariant"}, "hidden must be 2 to 14 sizes for the network"),
+    ({"hidden": [0]}, "hidden must lie in [1,"),
+    ({"hidden": [2.0]}, "hidden must be a whole number"),
+    ({"hidden": [10**6, 10**6]}, "hidden must give at most 50000000 parameters"),
     ({"activation": "thanh"}, "activation must be one of tanh, relu, got 'thanh' (did you mean"),
-    ({"action": ["direct"]}, "action must be one of direct"),
+    ({"action": ["direct"]}, "action must be one of direct, residual"),
+    ({"action": "residual"}, "base must name the allocator that action 'residual' corrects"),
+    ({"base": "demand"}, "base must be empty where action 'direct' corrects nothing"),
+    ({"base": 5}, "base must be a string"),
     ({"weights_sha256": "0" * 64}, "must have the sha256"),
     ({"weights_sha256": 5}, "weights_sha256 must be a string"),
     ({"extra": 1}, "has an unknown key 'extra'"),
@@ -203,7 +316,7 @@ class TestRefusals:
             (2**63).to_bytes(8, "little") + b"{}",
             (2).to_bytes(8, "little") + b"{}" + b"left over",
             (9).to_bytes(8, "little") + b'{"a": 1}}',
-            save_tensors(random_tensors(HEADER["layers"]))[:-4],
+            save_tensors(random_tensors())[:-4],
         ],
     )
     def test_crafted_weights_with_a_matching_sum(self, tmp_path, data):
@@ -217,32 +330,60 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "tensor", "message"),
         [
-            ("0.weight", np.zeros((8, 5), np.float32), "must be float32 of shape (8, 69)"),
-            ("1.bias", np.zeros(5, np.float64), "must be float32 of shape (5,), got float64"),
-            ("1.bias", np.zeros((5, 1), np.float32), "must be float32 of shape (5,), got float32"),
+            ("hidden.0.weight", np.zeros((8, 5), np.float32), "must be float32 of shape (8, 69)"),
             (
-                "2.bias",
+                "hidden.1.bias",
+                np.zeros(5, np.float64),
+                "must be float32 of shape (5,), got float64",
+            ),
+            (
+                "hidden.1.bias",
+                np.zeros((5, 1), np.float32),
+                "must be float32 of shape (5,), got float32",
+            ),
+            (
+                "head.bias",
                 np.array([0, np.nan, 0], np.float32),
                 "must hold finite numbers; it has nan",
             ),
             (
-                "2.bias",
+                "head.bias",
                 np.array([0, np.inf, 0], np.float32),
                 "must hold finite numbers; it has inf",
             ),
-            ("3.bias", np.zeros(3, np.float32), "must hold the tensors 0.weight, 0.bias, 1.weight"),
+            (
+                "3.bias",
+                np.zeros(3, np.float32),
+                "must hold the tensors hidden.0.weight, hidden.0.bias",
+            ),
         ],
     )
     def test_tensors(self, tmp_path, name, tensor, message):
-        tensors = {**random_tensors(HEADER["layers"]), name: tensor}
+        tensors = {**random_tensors(), name: tensor}
         with pytest.raises(ConfigError, match=re.escape(message)):
             load_policy(write_policy(tmp_path / "p", tensors))
 
     def test_a_missing_tensor(self, tmp_path):
-        tensors = random_tensors(HEADER["layers"])
-        del tensors["1.bias"]
+        tensors = random_tensors()
+        del tensors["hidden.1.bias"]
         with pytest.raises(ConfigError, match="must hold the tensors"):
             load_policy(write_policy(tmp_path / "p", tensors))
+
+    @pytest.mark.parametrize(
+        ("base", "message"),
+        [
+            ("demnd", "unknown allocator 'demnd'"),
+            ("demand:drain_s=-1", "demand.drain_s must be greater than 0"),
+            ("learned:somewhere", "base must name a causal rule, not a policy"),
+            (" ppo : somewhere", "base must name a causal rule, not a policy"),
+        ],
+    )
+    def test_bases(self, tmp_path, base, message):
+        folder = write_policy(
+            tmp_path / "p", equivariant_tensors(), **{**EQUIVARIANT, "base": base}
+        )
+        with pytest.raises(ConfigError, match=message):
+            make_allocator(f"learned:{folder}")
 
     @pytest.mark.parametrize("spec", ["learned", "ppo"])
     def test_no_folder(self, spec):
@@ -265,4 +406,4 @@ def test_a_header_survives_the_way_through_json(tmp_path):
     policy = load_policy(write_policy(tmp_path / "p"))
     again = Header(**json.loads(json.dumps(dataclasses.asdict(policy.header))))
     assert again == policy.header
-    assert isinstance(Learned(policy).policy.header.layers, tuple)
+    assert isinstance(Learned(policy).policy.header.hidden, tuple)

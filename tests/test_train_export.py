@@ -4,19 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from slicegym.baselines.learned import ACTIVATIONS, load_policy
+from slicegym.baselines import make_allocator
+from slicegym.baselines.learned import load_policy
+from slicegym.baselines.policy.networks import ACTIVATIONS
 from slicegym.envs import ConfigError, load_scenario
 from slicegym.train.checkpoint import load_checkpoint, save_checkpoint
-from slicegym.train.export import numpy_policy, save_policy
+from slicegym.train.export import numpy_policy, pinned, save_policy
 from slicegym.train.ppo import make_env, make_model
 
 from .training import files
 
 
 class TestExport:
-    @pytest.fixture(params=ACTIVATIONS)
+    @pytest.fixture(params=[*ACTIVATIONS, "equivariant"])
     def model(self, request, configured):
-        config = configured(activation=request.param, net_arch=(32, 16, 8))
+        values = {"activation": request.param}
+        if request.param == "equivariant":
+            values = {"network": "equivariant", "action": "residual", "base": "demand"}
+        config = configured(**values, net_arch=(32, 16, 8))
         scenario = load_scenario(config.scenario)
         model = make_model(config, make_env(config, scenario), scenario)
         torch.manual_seed(1)
@@ -31,7 +36,7 @@ class TestExport:
         shape = (4096, *ppo_model.observation_space.shape)
         flat = np.random.default_rng(0).random(shape, np.float32)
         expected, _ = ppo_model.predict(flat, deterministic=True)
-        actions = policy.actions(flat)
+        actions = policy.actions(flat.reshape(4096, 2, -1))
         np.testing.assert_allclose(actions, expected, rtol=0, atol=1e-5)
         assert (np.abs(actions) == 1).any()
         assert (np.abs(actions) < 1).any()
@@ -39,9 +44,10 @@ class TestExport:
     def test_files_give_the_same_numbers(self, model, tmp_path):
         config, scenario, ppo_model = model
         save_policy(tmp_path, ppo_model, config, scenario)
-        flat = np.random.default_rng(0).random((10, 46), np.float32)
-        ours = numpy_policy(ppo_model, config, scenario).actions(flat)
-        np.testing.assert_array_equal(load_policy(tmp_path).actions(flat), ours)
+        shape = (10, 2, ppo_model.observation_space.shape[0] // 2)
+        features = np.random.default_rng(0).random(shape, np.float32)
+        ours = numpy_policy(ppo_model, config, scenario).actions(features)
+        np.testing.assert_array_equal(load_policy(tmp_path).actions(features), ours)
         assert files(tmp_path) == {"policy.json", "policy.safetensors"}
 
     def test_a_checkpoint_holds_weights_and_optimiser(self, configured, tmp_path):
@@ -75,6 +81,25 @@ class TestExport:
         scenario = load_scenario("bursty")
         config = configured(scenario="bursty")
         model = make_model(config, make_env(config, scenario), scenario)
-        flat = np.random.default_rng(0).random((50, 92), np.float32)
-        actions = numpy_policy(model, config, scenario).actions(flat)
+        features = np.random.default_rng(0).random((50, 4, 23), np.float32)
+        actions = numpy_policy(model, config, scenario).actions(features)
         np.testing.assert_allclose((actions + 1) / 2, 0.25, atol=0.02)
+
+
+class TestPinned:
+    def test_what_is_tuned_later_does_not_change_it(self):
+        world = load_scenario("bursty")
+        spec = pinned("demand", world)
+        assert spec.startswith("demand:tuned=false,")
+        tuned = make_allocator("demand")
+        tuned.reset(world)
+        assert make_allocator(spec).parameters() == tuned.parameters()
+        assert tuned.parameters() != make_allocator("demand:tuned=false").parameters()
+
+    @pytest.mark.parametrize("spec", ["", "static", "always_warm", "hpa:target=0.5"])
+    def test_others(self, spec):
+        world = load_scenario("bursty")
+        again = pinned(spec, world)
+        assert again.partition(":")[0] == spec.partition(":")[0]
+        if spec == "hpa:target=0.5":
+            assert "target=0.5," in again + ","

@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 import yaml
 
 from ..baselines.action_map import ACTION_MAPS
-from ..baselines.learned import ACTIVATIONS
+from ..baselines.policy.header import check_base, check_hidden
+from ..baselines.policy.networks import ACTIVATIONS, NETWORKS
 from ..envs import checks
 from ..envs.errors import ConfigError, unknown_name
 from ..envs.loading import read_yaml, shipped
@@ -43,9 +44,12 @@ class TrainConfig:
         learning_rate: At the start of training.
         final_learning_rate: At its end; it falls linearly.
         log_std_init: Logarithm of the exploration's standard deviation at the start.
+        network: `equivariant`, one small network for every agent, or `mlp`, one for all.
         net_arch: Sizes of the hidden layers of policy and value network.
         activation: `relu`, or `tanh`, which learns as well and takes a fifth longer.
         action: Action map, from the network's outputs to shares (`baselines/action_map.py`).
+        base: Allocator whose shares are corrected, where the action map corrects.
+        outlook: Whether the value network, which nobody exports, sees the calls to come.
         start_share: Part of the pool that the first policy asks for, shared out equally.
         normalize_reward: Divide rewards by the running deviation of their discounted sum. Only
             training sees that; observations are never normalised.
@@ -75,9 +79,12 @@ class TrainConfig:
     learning_rate: float = 5e-4
     final_learning_rate: float = 3e-5
     log_std_init: float = -1.0
+    network: str = "mlp"
     net_arch: tuple[int, ...] = (64, 64)
     activation: str = "relu"
     action: str = "direct"
+    base: str = ""
+    outlook: bool = False
     start_share: float = 1.0
     normalize_reward: bool = True
     staggered: bool = True
@@ -91,9 +98,14 @@ class TrainConfig:
         self._check_split()
         self._check_counts()
         self._check_numbers()
-        for name, known in (("activation", ACTIVATIONS), ("action", ACTION_MAPS)):
+        for name, known in (
+            ("network", NETWORKS),
+            ("activation", ACTIVATIONS),
+            ("action", ACTION_MAPS),
+        ):
             checks.one_of(name, getattr(self, name), known)
-        for name in ("normalize_reward", "staggered"):
+        check_base(self.action, self.base)
+        for name in ("outlook", "normalize_reward", "staggered"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
         self._check_lists()
@@ -133,13 +145,14 @@ class TrainConfig:
             checks.number("time_limit_s", self.time_limit_s, above=0)
 
     def _check_lists(self) -> None:
-        for name in ("net_arch", "baselines"):
-            value = getattr(self, name)
-            if not isinstance(value, (list, tuple)):
-                raise TypeError(f"{name} must be a list, got {value!r} ({type(value).__name__})")
-            object.__setattr__(self, name, tuple(value))
-        for size in self.net_arch:
-            checks.integer("net_arch", size, at_least=1, at_most=4096)
+        hidden = check_hidden("net_arch", self.net_arch, self.network, at_most=4096)
+        object.__setattr__(self, "net_arch", hidden)
+        if not isinstance(self.baselines, (list, tuple)):
+            raise TypeError(
+                f"baselines must be a list, got {self.baselines!r} "
+                f"({type(self.baselines).__name__})"
+            )
+        object.__setattr__(self, "baselines", tuple(self.baselines))
         for spec in self.baselines:
             if self.baselines.count(checks.text("baselines", spec)) > 1:
                 raise ConfigError(f"baselines must differ from each other, got {spec!r} twice")

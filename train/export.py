@@ -8,58 +8,69 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save as save_arrays
 from stable_baselines3 import PPO
-from stable_baselines3.common.policies import ActorCriticPolicy
 
-from ..baselines.learned import FORMAT, HEADER_FILE, WEIGHTS_FILE, Header, Policy
+from ..baselines import make_allocator
+from ..baselines.learned import Policy
+from ..baselines.policy.files import HEADER_FILE, WEIGHTS_FILE
+from ..baselines.policy.header import FORMAT, Header
 from ..envs.observation import SCHEMA, n_features
 from ..envs.spec import Scenario
 from .config import TrainConfig
-from .policy import linear_layers
-
-Arrays = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
+from .policy import AllocationPolicy
 
 
 def numpy_policy(model: PPO, config: TrainConfig, scenario: Scenario) -> Policy:
     """Return the model's deterministic policy as it stands, in NumPy."""
-    header, arrays = _exported(model.policy, config, scenario)
-    n_layers = len(header.layers) - 1
-    return Policy(header, [(arrays[f"{i}.weight"], arrays[f"{i}.bias"]) for i in range(n_layers)])
+    return Policy(*_exported(model, config, scenario))
 
 
 def save_policy(folder: Path, model: PPO, config: TrainConfig, scenario: Scenario) -> None:
     """Write the two files that `learned:FOLDER` runs, replacing those of a worse policy."""
-    header, arrays = _exported(model.policy, config, scenario)
+    header, arrays = _exported(model, config, scenario)
     write_bytes(folder / WEIGHTS_FILE, save_arrays(arrays))
     text = json.dumps(dataclasses.asdict(header), indent=2) + "\n"
     write_bytes(folder / HEADER_FILE, text.encode())
 
 
 def _exported(
-    policy: ActorCriticPolicy, config: TrainConfig, scenario: Scenario
-) -> tuple[Header, Arrays]:
-    arrays: Arrays = {}
-    sizes = [scenario.n_agents * n_features(scenario)]
-    for i, layer in enumerate(linear_layers(policy)):
-        arrays[f"{i}.weight"] = layer.weight.detach().numpy().copy()
-        arrays[f"{i}.bias"] = layer.bias.detach().numpy().copy()
-        sizes.append(layer.out_features)
+    model: PPO, config: TrainConfig, scenario: Scenario
+) -> tuple[Header, dict[str, NDArray[np.float32]]]:
+    assert isinstance(model.policy, AllocationPolicy)
+    weights = model.policy.actor.state_dict()
+    arrays = {name: tensor.numpy().copy() for name, tensor in weights.items()}
     header = Header(
         format=FORMAT,
         observation=SCHEMA,
         scenario=scenario.name,
+        network=config.network,
         n_agents=scenario.n_agents,
         n_features=n_features(scenario),
-        layers=tuple(sizes),
+        hidden=config.net_arch,
         activation=config.activation,
         action=config.action,
+        base=pinned(config.base, scenario),
         weights_sha256=hashlib.sha256(save_arrays(arrays)).hexdigest(),
     )
     return header, arrays
+
+
+def pinned(base: str, scenario: Scenario) -> str:
+    """Return an allocator's spec with every parameter that it has in a scenario.
+
+    What is tuned later must not change what a policy corrects.
+    """
+    if not base:
+        return base
+    allocator = make_allocator(base)
+    allocator.reset(scenario)
+    values = {"tuned": False, **allocator.parameters()} if allocator.parameters() else {}
+    text = ",".join(f"{name}={str(value).lower()}" for name, value in values.items())
+    return ":".join(filter(None, (base.partition(":")[0], text)))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ from .callbacks import LEARNER, Curves, Keeper, TimeLimit, Validation, progress_
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
-from .policy import policy_arguments, start_equal
+from .policy import AllocationPolicy, Plan
 from .sb3_vec_env import SliceVecEnv
 
 
@@ -112,6 +112,9 @@ def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
         scenario,
         config.split,
         action=config.action,
+        base=config.base,
+        network=config.network,
+        outlook=config.outlook,
         staggered=config.staggered,
     )
     return VecNormalize(
@@ -122,8 +125,8 @@ def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
 def make_model(config: TrainConfig, env: VecNormalize, scenario: Scenario) -> PPO:
     """Return PPO before its first step."""
     first, last = config.learning_rate, config.final_learning_rate
-    model = PPO(
-        "MlpPolicy",
+    return PPO(
+        AllocationPolicy,
         env,
         learning_rate=lambda remaining: last + remaining * (first - last),
         n_steps=config.n_steps,
@@ -135,12 +138,10 @@ def make_model(config: TrainConfig, env: VecNormalize, scenario: Scenario) -> PP
         ent_coef=config.ent_coef,
         vf_coef=config.vf_coef,
         max_grad_norm=config.max_grad_norm,
-        policy_kwargs=policy_arguments(config),
+        policy_kwargs={"plan": Plan.of(config, scenario)},
         seed=config.seed,
         device="cpu",
     )
-    start_equal(model.policy, config, scenario.n_agents)
-    return model
 
 
 def take_up(model: PPO, env: VecNormalize, config: TrainConfig) -> None:

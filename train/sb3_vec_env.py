@@ -13,10 +13,16 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from ..baselines.action_map import ACTION_MAPS
+from ..baselines.learned import make_base, with_base
+from ..baselines.policy.header import check_base, encoding
+from ..baselines.policy.networks import NETWORKS
 from ..envs import checks
+from ..envs.episodes import as_scenario
 from ..envs.errors import ConfigError
+from ..envs.observation import n_features
 from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
+from .outlook import Outlook
 
 TERMS = ("latency_term", "cost_term", "idle_term")
 
@@ -28,12 +34,13 @@ class SliceVecEnv(VecEnv):
 
     `Box(-1, 1, (n,), float32)`, which PPO's Gaussian suits; an action map makes requested shares
     of it (`baselines/action_map.py`). `direct` has one action per agent: g = (a + 1)/2 · G [GPU],
-    which is the fraction (a + 1)/2 in `SliceEnv`, with the same results to the last bit.
+    which is the fraction (a + 1)/2 in `SliceEnv`, with the same results. `residual` has two, which
+    correct the share that the base allocator requests; that share is then one more feature.
 
     ## Observations, rewards, seeds
 
-    Those of `SliceVectorEnv`: environment i, seeded s + i, plays the episodes of a `SliceEnv`
-    seeded s + i. Rewards are float64, (B,).
+    Those of `SliceVectorEnv`, scaled as the network wants them: environment i, seeded s + i, plays
+    the episodes of a `SliceEnv` seeded s + i. Rewards are float64, (B,).
 
     ## Episode end
 
@@ -47,6 +54,9 @@ class SliceVecEnv(VecEnv):
         scenario: A `Scenario`, the name of a shipped one, or the path of a YAML file.
         split: `"train"`, `"validation"` or `"heldout"`.
         action: Name of the action map.
+        base: Allocator whose shares are corrected, where the action map corrects.
+        network: Kind of network that is to learn, which decides how observations are scaled.
+        outlook: Whether columns for the value alone follow, with the calls to come.
         horizon_charge: Whether the last interval pays for the work left open. Off by default: PPO
             bootstraps at a truncation, and would count that work twice.
         staggered: Start the first episodes at phases spread over the episode.
@@ -62,26 +72,50 @@ class SliceVecEnv(VecEnv):
         split: str = "train",
         *,
         action: str = "direct",
+        base: str = "",
+        network: str = "mlp",
+        outlook: bool = False,
         horizon_charge: bool = False,
         staggered: bool = False,
     ) -> None:
-        self.envs = SliceVectorEnv(
-            num_envs, scenario, split, horizon_charge=horizon_charge, staggered=staggered
-        )
-        self.scenario = self.envs.scenario
+        self.scenario = as_scenario(scenario)
         self.action_map = ACTION_MAPS[checks.one_of("action", action, ACTION_MAPS)]
+        check_base(action, base)
+        self._base = make_base(base) if base else None
+        self._encoding = encoding(self.scenario, checks.one_of("network", network, NETWORKS))
+        self.envs = SliceVectorEnv(
+            num_envs,
+            self.scenario,
+            split,
+            horizon_charge=horizon_charge,
+            staggered=staggered,
+            encoding=self._encoding,
+        )
+        self._outlook = Outlook(self.scenario, num_envs) if outlook else None
+        self._asked: NDArray[np.float64] | None = None
         self.render_mode = None
-        self._shape = (num_envs, self.action_map.n_actions(self.scenario.n_agents))
+        self._shape = (num_envs, self.action_map.per_agent * self.scenario.n_agents)
         actions = gym.spaces.Box(-1.0, 1.0, self._shape[1:], np.float32)
-        super().__init__(num_envs, self.envs.single_observation_space, actions)
-        self._forget(np.arange(num_envs))
+        super().__init__(num_envs, self._observations(), actions)
+        self._played = np.zeros(num_envs, np.int64)
+        self._sums = np.zeros((4, num_envs))  # reward and its terms
 
-    def _forget(self, ended: NDArray[np.int64]) -> None:
-        if len(ended) == self.num_envs:
-            self._played = np.zeros(self.num_envs, np.int64)
-            self._sums = np.zeros((4, self.num_envs))  # reward and its terms
-        self._played[ended] = 0
-        self._sums[:, ended] = 0.0
+    def _observations(self) -> gym.spaces.Space[NDArray[np.float32]]:
+        plain = self.envs.single_observation_space
+        if self._encoding.unit == self.scenario.gpus and not (self._base or self._outlook):
+            return plain
+        size = (n_features(self.scenario) + self.action_map.corrects) * self.scenario.n_agents
+        size += self._outlook.size if self._outlook else 0
+        return gym.spaces.Box(0.0, np.inf, (size,), np.float32)
+
+    def _begin(self, begun: NDArray[np.int64]) -> None:
+        """Take note of environments that have begun an episode."""
+        self._played[begun] = 0
+        self._sums[:, begun] = 0.0
+        if self._outlook is not None:
+            tapes = self.envs.tapes
+            for b in begun.tolist():
+                self._outlook.load(b, tapes[b])
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes, with the seeds and options set since the last reset."""
@@ -90,8 +124,25 @@ class SliceVecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        self._forget(np.arange(self.num_envs))
-        return flat
+        self._begin(np.arange(self.num_envs))
+        return self._features(flat)
+
+    def _features(self, flat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put the base allocator's shares beside what is seen of every agent, and the outlook."""
+        if self._base is not None:
+            self._asked = self._base.allocate(self.envs.observation())
+        return self._joined(flat, self._asked, self.envs.decisions)
+
+    def _joined(
+        self,
+        flat: NDArray[np.float32],
+        base: NDArray[np.float64] | None,
+        decisions: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        features = with_base(flat, base, self._encoding).reshape(self.num_envs, -1)
+        if self._outlook is None:
+            return features
+        return np.concatenate([features, self._outlook.columns(decisions)], axis=1)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take note of actions, shape (B, n), within [-1, 1].
@@ -112,17 +163,31 @@ class SliceVecEnv(VecEnv):
         Raises:
             ValueError: An action that is not a finite number.
         """
-        fractions = self.action_map.fractions(self._actions)
+        shares = self.action_map.shares(self._actions, self._asked, self.scenario)
+        fractions = shares / self.scenario.gpus
         flat, rewards, _, dones, step = self.envs.step(fractions)  # type: ignore[arg-type]
         self._played += 1
         self._sums += (rewards, *(step[term] for term in TERMS))
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(dones)
-        for b in ended.tolist():
-            infos[b] = self._last_info(b, step["final_obs"][b])
         if len(ended):
-            self._forget(ended)
-        return flat, rewards, dones, infos
+            last = self._last(ended, step["final_obs"])
+            for b in ended.tolist():
+                infos[b] = self._last_info(b, last[b])
+            self._begin(ended)
+        return self._features(flat), rewards, dones, infos
+
+    def _last(self, ended: NDArray[np.int64], observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the last observations of episodes, in the rows of those that ended.
+
+        The value alone is asked about them, and it does not see what the base would do next.
+        """
+        flat = np.zeros((self.num_envs, len(observations[ended[0]])), np.float32)
+        for b in ended.tolist():
+            flat[b] = observations[b]
+        none = None if self._base is None else np.zeros((self.num_envs, self.scenario.n_agents))
+        at_the_end = np.full(self.num_envs, self.scenario.n_intervals)
+        return self._joined(flat, none, at_the_end)
 
     def _last_info(self, b: int, observation: NDArray[np.float32]) -> dict[str, Any]:
         length = int(self._played[b])
