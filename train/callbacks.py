@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,7 @@ from .sb3_vec_env import TERMS
 LEARNER = "ppo"
 
 Figures = Mapping[str, float]
+Report = Callable[[int, float], None]
 
 
 class Validation:
@@ -109,6 +110,7 @@ class Keeper(BaseCallback):
         baselines: Their figures on the same episodes, drawn as straight lines.
         curves: Receive all of it.
         notes: `best` (timesteps and reward, or `None`) and `wall_s` of the run so far.
+        report: Called with timesteps and reward after each evaluation; what it raises ends the run.
     """
 
     def __init__(
@@ -119,9 +121,10 @@ class Keeper(BaseCallback):
         baselines: Mapping[str, Figures],
         curves: Curves,
         notes: Mapping[str, Any],
+        report: Report | None = None,
     ) -> None:
         super().__init__()
-        self._config, self._folder = config, folder
+        self._config, self._folder, self._report = config, folder, report
         self._validation, self._baselines, self._curves = validation, baselines, curves
         self.notes = dict(notes)
         self.timesteps = self._next = 0
@@ -160,6 +163,8 @@ class Keeper(BaseCallback):
             save_policy(self._folder, self.model, self._config, scenario)
         self.notes["wall_s"] = time.monotonic() - self._begun
         save_checkpoint(self._folder, self.model, self.notes)
+        if self._report is not None:
+            self._report(self.timesteps, self.reward)
 
 
 class TimeLimit(BaseCallback):

@@ -33,6 +33,7 @@ app = typer.Typer(
         "slicegym-train bursty seed=1 total_timesteps=3e6 --out runs/bursty-1",
         "slicegym-train my/run.yaml net_arch=[128,128] learning_rate=1e-3",
         "slicegym-train bursty seed=1 total_timesteps=5e6 --out runs/bursty-1 --resume",
+        "slicegym-train tune azure --trials 40 --out azure-tuned.yaml",
     ),
 )
 def train(
@@ -57,6 +58,8 @@ def train(
     policy.json, which the allocator learned:DIR runs), manifest.json, the last checkpoint, and
     TensorBoard curves, in which every baseline lies beside the policy. Held-out data is not
     touched: `slicegym-eval run` is for that.
+
+    `slicegym-train tune CONFIG` searches for better hyperparameters; see its own --help.
     """
     require_libraries()
     from . import ppo
@@ -108,4 +111,9 @@ def describe(result: Trained, scenario: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit with 2 and one line on a refusal, with 130 on Ctrl-C."""
-    sys.exit(run_app(app, PROGRAM, arguments))
+    asked = sys.argv[1:] if arguments is None else arguments
+    if asked[:1] == ["tune"]:
+        from . import tune_cmd
+
+        sys.exit(run_app(tune_cmd.app, tune_cmd.PROGRAM, asked[1:]))
+    sys.exit(run_app(app, PROGRAM, asked))

@@ -19,6 +19,7 @@ from ..envs.workloads.base import SPLITS
 
 TRAIN = "train"
 MAX_ENVS = 65_536
+FOR_READERS = ("description", "tuned")  # keys of a file that change nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +194,8 @@ def config_name(name: str | Path) -> str:
 def parse_config(content: Mapping[str, object], at: str) -> TrainConfig:
     """Build a configuration from a mapping; `at` says in errors where it stands."""
     names = [field.name for field in fields(TrainConfig)]
-    checks.keys(at, content, [*names, "description"], required=("scenario",))
-    values: dict[str, Any] = {k: v for k, v in content.items() if k != "description"}
+    checks.keys(at, content, [*names, *FOR_READERS], required=("scenario",))
+    values: dict[str, Any] = {k: v for k, v in content.items() if k not in FOR_READERS}
     try:
         return TrainConfig(**values)
     except (ConfigError, TypeError) as error:

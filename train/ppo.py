@@ -15,7 +15,7 @@ from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario
 from ..envs.spec import Scenario
 from ..eval.suite import load_suite
-from .callbacks import LEARNER, Curves, Keeper, TimeLimit, Validation, progress_bar
+from .callbacks import LEARNER, Curves, Keeper, Report, TimeLimit, Validation, progress_bar
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
@@ -43,7 +43,12 @@ class Trained:
 
 
 def train(
-    config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool = False
+    config: TrainConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    report: Report | None = None,
 ) -> Trained:
     """Train, keep the best policy on the validation split, and write everything down.
 
@@ -52,6 +57,8 @@ def train(
         folder: New folder for the run; with `resume` the folder of an unfinished one.
         resume: Go on from the last checkpoint.
         quiet: Show no progress.
+        report: Called with timesteps and validation reward after each evaluation; what it raises
+            ends the run.
 
     Raises:
         ConfigError: Anything that cannot be trained or written as asked; nothing is left behind.
@@ -85,7 +92,7 @@ def train(
     model.set_logger(curves.logger)
 
     # Learning itself; between updates the keeper saves the policy that is best on validation.
-    keeper = Keeper(config, folder, validation, baselines, curves, notes)
+    keeper = Keeper(config, folder, validation, baselines, curves, notes, report)
     clock = TimeLimit(config.time_limit_s)
     status = "interrupted"
     try:
