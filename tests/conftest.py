@@ -12,7 +12,7 @@ import yaml
 from slicegym.envs.traces import trace_names, trace_status
 from slicegym.eval.cli import main
 
-from . import training
+from . import training, tuning
 
 # The first example of a test may compile the kernel, so a deadline would measure the wrong thing.
 hypothesis.settings.register_profile("slicegym", deadline=None, print_blob=True)
@@ -51,6 +51,19 @@ def configured(scenario_file: str) -> Any:
         return TrainConfig(**{"scenario": scenario_file, **training.TINY, **changes})
 
     return make
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make tuning train by a script in place of PPO."""
+    from slicegym.train import tune
+
+    def write(*arguments: Any) -> tuning.Script:
+        played = tuning.Script(*arguments)
+        monkeypatch.setattr(tune, "train", played)
+        return played
+
+    return write
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..envs.errors import ConfigError, TraceError
+from ..envs.loading import load_scenario
 from ..eval.session import describe
 from ..eval.suite import load_suite
 from ..eval.tune_search import optuna
@@ -74,6 +75,7 @@ class Task:
             ConfigError: It could not.
             TraceError: A trace is absent or damaged.
         """
+        load_scenario(self.config.scenario)  # its errors speak of the scenario, not of a suite
         suite = self._suite()
         suite.scenario.tape(suite.episodes[0])
 
