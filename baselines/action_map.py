@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import rule
+from .compiled import hold, rule
 
 if TYPE_CHECKING:
     from ..envs.spec import Scenario
@@ -66,35 +66,36 @@ class Direct:
 
 
 class Residual:
-    """A correction (a, b) per agent to the shares h of a base allocator.
+    """A correction a of every agent to the shares h of a base allocator.
 
-    g = h · SPAN^a, and where the second action is at its end it decides whether the agent is served
-    at all: 0 for b = -1, at least its footprint for b = 1. Nothing is corrected at (0, 0).
+    g = h · SPAN^a, and at its ends a decides whether the agent is served at all: a = -1 closes it,
+    a = 1 opens it, with at least its footprint. Nothing is corrected at 0. Whom the base serves,
+    however little, is served unless it is closed: rules hold an agent by the least share that
+    counts, and a share below that would drop it.
     """
 
-    per_agent: ClassVar[int] = 2
+    per_agent: ClassVar[int] = 1
     corrects: ClassVar[bool] = True
 
     def shares(self, actions: Floats, base: Floats | None, scenario: Scenario) -> Floats:
         """Correct the shares of the base."""
-        shares: Floats = _corrected(actions, base, scenario.footprint, scenario.share_quantum)
+        shares: Floats = _corrected(actions, base, scenario.footprint, hold(scenario))
         return shares
 
     def start(self, n_agents: int, start_share: float) -> tuple[float, ...]:
         """No correction."""
-        return (0.0, 0.0)
+        return (0.0,)
 
 
 @rule
-def _corrected(actions: Floats, base: Floats, footprint: Floats, quantum: float) -> Floats:
+def _corrected(actions: Floats, base: Floats, footprint: Floats, least: float) -> Floats:
     shares = np.empty_like(base)
     for b in range(len(base)):
         for i in range(base.shape[1]):
-            share = base[b, i] * SPAN ** actions[b, 2 * i]
-            switch = actions[b, 2 * i + 1]
-            if switch >= 1.0:
-                share = max(share, footprint[i], quantum)
-            shares[b, i] = 0.0 if switch <= -1.0 else share
+            action = actions[b, i]
+            share = max(base[b, i] * SPAN**action, min(base[b, i], least))
+            share = max(share, footprint[i], least) if action >= 1.0 else share
+            shares[b, i] = 0.0 if action <= -1.0 else share
     return shares
 
 

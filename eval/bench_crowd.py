@@ -98,7 +98,7 @@ def write_policy(folder: Path) -> Path:
         weights_sha256="of what follows",
     )
     tensors = {
-        name: rng.normal(0.0, shape[-1] ** -0.5, shape).astype(np.float32)
+        name: rng.normal(0.0, 0.3 * shape[-1] ** -0.5, shape).astype(np.float32)
         for name, shape in header.shapes.items()
     }
     data = save(tensors)

@@ -122,7 +122,7 @@ class TestTargets:
 
 def test_the_policy_is_of_the_size_of_trained_ones(tmp_path):
     allocator = make_allocator(f"learned:{bench_crowd.write_policy(tmp_path)}")
-    assert allocator.policy.header.sizes == (24, 32, 32, 32, 2)
+    assert allocator.policy.header.sizes == (24, 32, 32, 32, 1)
     scenario, raw = bench_crowd.crowd(4)
     shares = allocator.allocate(next(bench_decisions.observations(scenario, raw)))
     assert shares.shape == (4,)

@@ -8,6 +8,7 @@ from slicegym.baselines import make_allocator
 from slicegym.envs import load_scenario, simulate
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.vector_env import SliceVectorEnv
+from slicegym.train.callbacks import BurnIn
 from slicegym.train.ppo import make_env, make_model
 from slicegym.train.sb3_vec_env import SliceVecEnv
 
@@ -27,7 +28,7 @@ class TestUncorrected:
         env.reset()
         same = SliceVectorEnv(B, world)
         same.reset(seed=5)
-        nothing = np.zeros((B, 2 * world.n_agents), np.float32)
+        nothing = np.zeros((B, world.n_agents), np.float32)
         for _ in range(2):  # episodes
             tapes = same.tapes
             rewards = np.array([env.step(nothing)[1] for _ in range(world.n_intervals)])
@@ -46,7 +47,7 @@ class TestUncorrected:
         for _ in range(50):
             shares = demand.allocate(env.envs.observation())
             np.testing.assert_allclose(features[..., -1], shares / (shares + part), rtol=1e-6)
-            features = env.step(np.zeros((B, 8), np.float32))[0].reshape(B, world.n_agents, -1)
+            features = env.step(np.zeros((B, 4), np.float32))[0].reshape(B, world.n_agents, -1)
         assert features[..., -1].any()
 
 
@@ -83,7 +84,7 @@ class TestValue:
     def test_the_last_observation_looks_like_every_other(self, parts):
         env, _, world = parts
         env.reset()
-        actions = np.zeros((env.num_envs, 2 * world.n_agents), np.float32)
+        actions = np.zeros((env.num_envs, world.n_agents), np.float32)
         found = [env.step(actions) for _ in range(world.n_intervals)]
         ends = [info["terminal_observation"] for step in found for info in step[3] if info]
         assert len(ends) >= env.num_envs
@@ -105,3 +106,26 @@ class TestValue:
 def test_refusals(given, message):
     with pytest.raises(ConfigError, match=message):
         SliceVecEnv(B, "bursty", **given)
+
+
+class TestBurnIn:
+    def test_only_the_value_learns_at_first(self, configured):
+        config = configured(
+            network="equivariant", action="residual", base="demand", net_arch=(8, 8), burn_in=256
+        )
+        world = load_scenario(config.scenario)
+        model = make_model(config, make_env(config, world), world)
+        burning = BurnIn(config.burn_in)
+        before = {name: p.detach().clone() for name, p in model.policy.named_parameters()}
+
+        def changed():
+            return {
+                name.partition(".")[0]
+                for name, p in model.policy.named_parameters()
+                if (p != before[name]).any()
+            }
+
+        model.learn(256, callback=burning)
+        assert changed() == {"value"}
+        model.learn(128, callback=burning, reset_num_timesteps=False)
+        assert changed() == {"value", "actor", "log_std"}

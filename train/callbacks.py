@@ -25,6 +25,7 @@ from ..eval.summary import summarise
 from .checkpoint import save_checkpoint
 from .config import TrainConfig
 from .export import numpy_policy, save_policy
+from .policy import AllocationPolicy
 from .sb3_vec_env import TERMS
 
 LEARNER = "ppo"
@@ -165,6 +166,21 @@ class Keeper(BaseCallback):
         save_checkpoint(self._folder, self.model, self.notes)
         if self._report is not None:
             self._report(self.timesteps, self.reward)
+
+
+class BurnIn(BaseCallback):
+    """Keeps the policy as it is for so many timesteps, while the value learns."""
+
+    def __init__(self, timesteps: int) -> None:
+        super().__init__()
+        self._timesteps = timesteps
+
+    def _on_rollout_start(self) -> None:
+        assert isinstance(self.model.policy, AllocationPolicy)
+        self.model.policy.let_learn(self.num_timesteps >= self._timesteps)
+
+    def _on_step(self) -> bool:
+        return True
 
 
 class TimeLimit(BaseCallback):

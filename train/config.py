@@ -52,6 +52,9 @@ class TrainConfig:
         base: Allocator whose shares are corrected, where the action map corrects.
         outlook: Whether the value network, which nobody exports, sees the calls to come.
         start_share: Part of the pool that the first policy asks for, shared out equally.
+        burn_in: Timesteps in which only the value learns: a policy that starts from a good rule
+            is not to be spoiled by a value that knows nothing (Silver et al. 2018, "Residual
+            Policy Learning").
         normalize_reward: Divide rewards by the running deviation of their discounted sum. Only
             training sees that; observations are never normalised.
         staggered: Start the first episodes at phases spread over the episode.
@@ -87,6 +90,7 @@ class TrainConfig:
     base: str = ""
     outlook: bool = False
     start_share: float = 1.0
+    burn_in: int = 0
     normalize_reward: bool = True
     staggered: bool = True
     eval_every: int = 100_000
@@ -122,7 +126,7 @@ class TrainConfig:
 
     def _check_counts(self) -> None:
         at_least = dict.fromkeys(("total_timesteps", "n_steps", "n_epochs", "eval_every"), 1)
-        at_least |= {"seed": 0, "batch_size": 2, "torch_threads": 1}
+        at_least |= {"seed": 0, "burn_in": 0, "batch_size": 2, "torch_threads": 1}
         for name, low in at_least.items():
             checks.integer(name, getattr(self, name), at_least=low)
         checks.integer("n_envs", self.n_envs, at_least=1, at_most=MAX_ENVS)

@@ -123,6 +123,11 @@ class AllocationPolicy(ActorCriticPolicy):
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(means, log_std)
 
+    def let_learn(self, learns: bool) -> None:
+        """Let the actions learn, or the value alone."""
+        for parameter in (*self.actor.parameters(), self.log_std):
+            parameter.requires_grad_(learns)
+
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         actions: Tensor = self.get_distribution(observation).get_actions(deterministic)
         return actions

@@ -15,7 +15,7 @@ from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario
 from ..envs.spec import Scenario
 from ..eval.suite import load_suite
-from .callbacks import LEARNER, Curves, Keeper, Report, TimeLimit, Validation, progress_bar
+from .callbacks import LEARNER, BurnIn, Curves, Keeper, Report, TimeLimit, Validation, progress_bar
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
@@ -99,7 +99,7 @@ def train(
         with curves, progress_bar(config.total_timesteps, keeper, quiet) as bar:
             model.learn(
                 config.total_timesteps - model.num_timesteps,
-                callback=[keeper, clock, bar],
+                callback=[keeper, clock, BurnIn(config.burn_in), bar],
                 reset_num_timesteps=False,
             )
         status = "stopped by time_limit_s" if clock.expired else "finished"

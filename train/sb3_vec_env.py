@@ -34,8 +34,8 @@ class SliceVecEnv(VecEnv):
 
     `Box(-1, 1, (n,), float32)`, which PPO's Gaussian suits; an action map makes requested shares
     of it (`baselines/action_map.py`). `direct` has one action per agent: g = (a + 1)/2 · G [GPU],
-    which is the fraction (a + 1)/2 in `SliceEnv`, with the same results. `residual` has two, which
-    correct the share that the base allocator requests; that share is then one more feature.
+    which is the fraction (a + 1)/2 in `SliceEnv`, with the same results. `residual` has one, too,
+    which corrects the share that the base allocator requests; that share is one more feature.
 
     ## Observations, rewards, seeds
 
