@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import JobsOption, JsonOption, check_json, deliver, jobs_or_default
+from .options import JobsOption, JsonOption, check_json, deliver, jobs_or_default, split_names
 
 EXAMPLES = (
     "slicegym-eval losses --suites azure-train,bursty-train --jobs 2",
@@ -36,8 +36,7 @@ def losses(
     checks.number("--time-limit-s", time_limit_s, above=0)
     check_json(json_target)
     effort = loss_split.Effort(cuts, intervals, plays, time_limit_s, allocator)
-    names = [name.strip() for name in suites.split(",")]
     content = loss_split.split_losses(
-        names, effort, jobs_or_default(jobs), quiet=json_target == "-"
+        split_names("--suites", suites), effort, jobs_or_default(jobs), quiet=json_target == "-"
     )
     deliver(content, json_target, loss_split.as_table(content))

@@ -37,9 +37,16 @@ def split_specs(text: str) -> list[str]:
     return specs
 
 
-def split_names(text: str | None) -> list[str] | None:
-    """Split `a,b`; None, for everything, stays None."""
-    return None if text is None else [name.strip() for name in text.split(",")]
+def split_names(option: str, text: str) -> list[str]:
+    """Split `a,b` into names that differ.
+
+    Raises:
+        ConfigError: An empty one, or one twice.
+    """
+    pieces = [piece.strip() for piece in text.split(",")]
+    if not all(pieces) or len(set(pieces)) < len(pieces):
+        raise ConfigError(f"{option} must be different names separated by commas, got {text!r}")
+    return pieces
 
 
 def jobs_or_default(asked: int | None) -> int:

@@ -61,7 +61,7 @@ def table(
     check_json(json_target)
     check_json(None if markdown is None else str(markdown))
     content = tabulate(
-        split_names(families),
+        None if families is None else split_names("--families", families),
         None if allocators is None else split_specs(allocators),
         split,
         episodes,

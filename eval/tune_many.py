@@ -18,6 +18,7 @@ import yaml
 from ..baselines import allocator_class, names
 from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario, read_yaml, scenario_names
+from .options import split_names
 from .output import check_target, write_atomically
 from .tune import Found, Refused, Task, tunable, tune
 from .workers import Workers
@@ -54,7 +55,7 @@ def allocators_named(text: str) -> list[str]:
     """
     if text == ALL:
         return [name for name in names() if allocator_class(name).search_space]
-    return [tunable(name).name for name in _pieces("--allocator", text)]
+    return [tunable(name).name for name in split_names("--allocator", text)]
 
 
 def scenarios_named(text: str) -> list[str]:
@@ -63,16 +64,9 @@ def scenarios_named(text: str) -> list[str]:
     Raises:
         ConfigError: One that cannot be loaded.
     """
-    pieces = list(scenario_names()) if text == ALL else _pieces("--scenario", text)
+    pieces = list(scenario_names()) if text == ALL else split_names("--scenario", text)
     loaded = {name: load_scenario(name) for name in pieces}
     return sorted(pieces, key=lambda name: -loaded[name].n_agents * loaded[name].n_intervals)
-
-
-def _pieces(option: str, text: str) -> list[str]:
-    pieces = [piece.strip() for piece in text.split(",")]
-    if not all(pieces) or len(set(pieces)) < len(pieces):
-        raise ConfigError(f"{option} must be different names separated by commas, got {text!r}")
-    return pieces
 
 
 def outcomes(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
