@@ -18,7 +18,7 @@ WORLD = Scenario(
 
 def rates(outlook, decision):
     """Return work per interval and agent over the windows ahead, (windows, N), in pools."""
-    x = outlook.columns(np.array([decision]))[0].reshape(len(AHEAD), -1)
+    x = outlook.columns(np.array([decision]))[0, :-1].reshape(len(AHEAD), -1)
     return x / (1 - x)
 
 
@@ -34,12 +34,17 @@ def test_calls_are_counted_in_the_windows_that_they_come_in():
     assert rates(outlook, 19)[-1, 1] == 0.0  # 80 intervals are not enough
 
 
-def test_past_the_end_the_mean_goes_on():
+def test_at_the_end_nothing_is_left():
     outlook = Outlook(WORLD, 1)
     tape = Tape.from_calls([0] * 100, [1.0] * 100, np.arange(100.0), horizon_s=100.0)
     outlook.load(0, tape)
-    for decision in (0, 95, 100):
-        np.testing.assert_allclose(rates(outlook, decision)[:, 0], 1 / 8, rtol=1e-4)
+    np.testing.assert_allclose(rates(outlook, 0)[:, 0], 1 / 8, rtol=1e-4)
+    np.testing.assert_allclose(
+        rates(outlook, 90)[:, 0], 1 / 8 * np.array([1, 1, 1, 1 / 2, 1 / 4, 1 / 8]), rtol=1e-4
+    )
+    left = [outlook.columns(np.array([k]))[0, -1] for k in (0, 80, 100)]
+    np.testing.assert_allclose(left, [100 / 120, 1 / 2, 0])
+    assert not outlook.columns(np.array([100])).any()
 
 
 def test_a_call_that_follows_comes_when_nothing_waits():
@@ -56,8 +61,8 @@ def test_a_call_that_follows_comes_when_nothing_waits():
     outlook.load(1, tape)
     columns = outlook.columns(np.array([0, 7]))
     assert columns.shape == (2, outlook.size)
-    assert not columns[0].any()
-    x = columns[1].reshape(len(AHEAD), 2)
+    assert not columns[0, :-1].any()  # no tape yet
+    x = columns[1, :-1].reshape(len(AHEAD), 2)
     np.testing.assert_allclose(x[0] / (1 - x[0]), [0.0, 1 / 4 / 2], rtol=1e-4)
     assert np.isnan(tape.release[2])  # the tape is as it was
 

@@ -13,6 +13,7 @@ from slicegym.train.ppo import make_env, make_model
 from slicegym.train.sb3_vec_env import SliceVecEnv
 
 B = 3
+OUTLOOK = 6 * 2 + 1  # columns in the tiny scenario
 
 
 class TestUncorrected:
@@ -65,7 +66,7 @@ class TestValue:
         env, policy, world = parts
         seen = torch.as_tensor(env.reset())
         blind = seen.clone()
-        blind[:, -6 * world.n_agents :] = 0.3
+        blind[:, -OUTLOOK:] = 0.3
         means = [policy.get_distribution(x).distribution.mean for x in (seen, blind)]
         torch.testing.assert_close(*means, rtol=0, atol=0)
         values = [policy.predict_values(x) for x in (seen, blind)]
@@ -75,22 +76,23 @@ class TestValue:
         env, policy, world = parts
         seen = torch.as_tensor(env.reset())
         other = seen.clone()
-        columns = (seen.shape[1] - 6 * world.n_agents) // world.n_agents
+        columns = (seen.shape[1] - OUTLOOK) // world.n_agents
         for i in range(world.n_agents):
             other[:, (i + 1) * columns - 1] += 0.5
         values = [policy.predict_values(x) for x in (seen, other)]
         torch.testing.assert_close(*values, rtol=0, atol=0)
 
-    def test_the_last_observation_looks_like_every_other(self, parts):
+    def test_an_episode_ends_where_the_value_sees_it_end(self, parts):
         env, _, world = parts
         env.reset()
         actions = np.zeros((env.num_envs, world.n_agents), np.float32)
         found = [env.step(actions) for _ in range(world.n_intervals)]
-        ends = [info["terminal_observation"] for step in found for info in step[3] if info]
-        assert len(ends) >= env.num_envs
-        for last in ends:
-            assert last.shape == env.observation_space.shape
-            assert last[-6 * world.n_agents :].any()  # the tape's mean goes on
+        infos = [info for step in found for info in step[3] if info]
+        assert len(infos) >= env.num_envs
+        for info in infos:
+            assert not info["TimeLimit.truncated"]
+            assert info["terminal_observation"].shape == env.observation_space.shape
+            assert not info["terminal_observation"][-OUTLOOK:].any()
 
 
 @pytest.mark.parametrize(

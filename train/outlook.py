@@ -19,11 +19,16 @@ AHEAD = (2, 5, 10, 20, 40, 80)  # intervals
 Floats = NDArray[np.float64]
 
 
+def columns(n_agents: int) -> int:
+    """Return how many columns an outlook has."""
+    return len(AHEAD) * n_agents + 1
+
+
 class Outlook:
     """Work that comes to every agent within the next intervals, for a batch of environments.
 
-    Calls that follow others are counted where they would come if nothing ever waited. Past the end
-    of a tape its mean goes on: an episode is cut off there, and training bootstraps.
+    Calls that follow others are counted where they would come if nothing ever waited. What is left
+    of the episode stands in the last column.
 
     Args:
         scenario: Whose tapes these are.
@@ -34,7 +39,7 @@ class Outlook:
         self._scenario = scenario
         n, k = scenario.n_agents, scenario.n_intervals
         self._come = np.zeros((batch, k + 1 + max(AHEAD), n), np.float32)
-        self.size = len(AHEAD) * n
+        self.size = columns(n)
 
     def load(self, b: int, tape: Tape) -> None:
         """Take the tape that environment b plays now."""
@@ -43,7 +48,6 @@ class Outlook:
         interval = np.minimum(_earliest(scenario, tape) / scenario.interval_s, k - 1).astype(int)
         work = np.zeros((k + max(AHEAD), scenario.n_agents))
         np.add.at(work, (interval, tape.agent), tape.work)
-        work[k:] = work[:k].mean(axis=0)
         work /= scenario.throughput * scenario.gpus * scenario.interval_s
         self._come[b, 1:] = np.cumsum(work, axis=0)
 
@@ -56,7 +60,9 @@ class Outlook:
         b = np.arange(len(decision))
         now = self._come[b, decision]
         ahead = [(self._come[b, decision + m] - now) / np.float32(m) for m in AHEAD]
-        found: NDArray[np.float32] = np.concatenate([x / (1 + x) for x in ahead], axis=1)
+        left = self._scenario.n_intervals - decision
+        clock = (left / (left + 20.0))[:, np.newaxis].astype(np.float32)
+        found: NDArray[np.float32] = np.concatenate([*(x / (1 + x) for x in ahead), clock], axis=1)
         return found
 
 

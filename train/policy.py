@@ -15,7 +15,7 @@ from ..envs.observation import n_features
 from ..envs.spec import Scenario
 from .config import TrainConfig
 from .networks import ACTORS, VALUES
-from .outlook import AHEAD
+from .outlook import columns
 
 
 class Plan(NamedTuple):
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
             scenario.n_agents,
             features,
             features + action.corrects,
-            len(AHEAD) * scenario.n_agents if config.outlook else 0,
+            columns(scenario.n_agents) if config.outlook else 0,
             config.net_arch,
             config.activation,
             action.start(scenario.n_agents, config.start_share),

@@ -113,7 +113,12 @@ def train(
 
 
 def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
-    """Return the training environments: rewards are scaled, observations are left as they are."""
+    """Return the training environments: rewards are scaled, observations are left as they are.
+
+    A value that sees what is left of an episode learns what its end is worth, so that the episode
+    ends there and pays for what is left open, as in evaluation. Any other takes the end for an
+    interruption.
+    """
     env = SliceVecEnv(
         config.n_envs,
         scenario,
@@ -122,6 +127,7 @@ def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
         base=config.base,
         network=config.network,
         outlook=config.outlook,
+        horizon_charge=config.outlook,
         staggered=config.staggered,
     )
     return VecNormalize(

@@ -45,7 +45,7 @@ class SliceVecEnv(VecEnv):
     ## Episode end
 
     An episode that ends is followed by the next one in the same step. Its `info` holds
-    `terminal_observation`, `TimeLimit.truncated` (always true: the horizon is a truncation) and
+    `terminal_observation`, `TimeLimit.truncated` (true, but for a value with an outlook) and
     `episode`: return `r`, length `l`, and the mean of each unweighted reward term. The infos of all
     other steps are empty.
 
@@ -131,18 +131,10 @@ class SliceVecEnv(VecEnv):
         """Put the base allocator's shares beside what is seen of every agent, and the outlook."""
         if self._base is not None:
             self._asked = self._base.allocate(self.envs.observation())
-        return self._joined(flat, self._asked, self.envs.decisions)
-
-    def _joined(
-        self,
-        flat: NDArray[np.float32],
-        base: NDArray[np.float64] | None,
-        decisions: NDArray[np.int64],
-    ) -> NDArray[np.float32]:
-        features = with_base(flat, base, self._encoding).reshape(self.num_envs, -1)
+        features = with_base(flat, self._asked, self._encoding).reshape(self.num_envs, -1)
         if self._outlook is None:
             return features
-        return np.concatenate([features, self._outlook.columns(decisions)], axis=1)
+        return np.concatenate([features, self._outlook.columns(self.envs.decisions)], axis=1)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take note of actions, shape (B, n), within [-1, 1].
@@ -171,33 +163,28 @@ class SliceVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(dones)
         if len(ended):
-            last = self._last(ended, step["final_obs"])
             for b in ended.tolist():
-                infos[b] = self._last_info(b, last[b])
+                infos[b] = self._last_info(b, step["final_obs"][b])
             self._begin(ended)
         return self._features(flat), rewards, dones, infos
-
-    def _last(self, ended: NDArray[np.int64], observations: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the last observations of episodes, in the rows of those that ended.
-
-        The value alone is asked about them, and it does not see what the base would do next.
-        """
-        flat = np.zeros((self.num_envs, len(observations[ended[0]])), np.float32)
-        for b in ended.tolist():
-            flat[b] = observations[b]
-        none = None if self._base is None else np.zeros((self.num_envs, self.scenario.n_agents))
-        at_the_end = np.full(self.num_envs, self.scenario.n_intervals)
-        return self._joined(flat, none, at_the_end)
 
     def _last_info(self, b: int, observation: NDArray[np.float32]) -> dict[str, Any]:
         length = int(self._played[b])
         total, *terms = self._sums[:, b].tolist()
         means = {name: value / length for name, value in zip(TERMS, terms, strict=True)}
         return {
-            "terminal_observation": observation,
-            "TimeLimit.truncated": True,
+            "terminal_observation": self._at_the_end(observation),
+            "TimeLimit.truncated": self._outlook is None,
             "episode": {"r": total, "l": length, **means},
         }
+
+    def _at_the_end(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Complete a last observation: nothing comes, and nobody asks what the base would do."""
+        none = None if self._base is None else np.zeros((1, self.scenario.n_agents))
+        features = with_base(observation[np.newaxis], none, self._encoding).reshape(-1)
+        return np.concatenate(
+            [features, np.zeros(self._outlook.size if self._outlook else 0, np.float32)]
+        )
 
     def close(self) -> None:
         """Nothing to release."""
