@@ -63,7 +63,7 @@ class TestValue:
         return env, make_model(config, env, world).policy, world
 
     def test_the_policy_does_not_see_what_is_to_come(self, parts):
-        env, policy, world = parts
+        env, policy, _ = parts
         seen = torch.as_tensor(env.reset())
         blind = seen.clone()
         blind[:, -OUTLOOK:] = 0.3
