@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sized
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from .errors import ConfigError, did_you_mean
 
@@ -74,6 +78,20 @@ def listing(field: str, value: object) -> Sized:
     """Return `value` if it is a list, a tuple, an array … and not a string."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sized):
         raise TypeError(f"{field} must be a list, got {value!r} ({type(value).__name__})")
+    return value
+
+
+def array(field: str, value: object, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return `value` if it is an array of this shape and kind, without NaN or infinity."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{field} must be an array, got {value!r:.60} ({type(value).__name__})")
+    if value.shape != shape or value.dtype != dtype:
+        raise ConfigError(
+            f"{field} must have the shape {shape} and hold {np.dtype(dtype)}, "
+            f"got {value.shape} of {value.dtype}"
+        )
+    if not np.isfinite(value).all():
+        raise ConfigError(f"{field} must hold finite numbers")
     return value
 
 

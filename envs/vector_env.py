@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from . import checks
 from .actions import Actions
 from .episodes import EpisodeSource, as_scenario, observation_space
 from .errors import ConfigError
+from .history import History, episode_of, episode_state, generator_state, restore_generator
 from .observation import Encoding, Observation
 from .simulator import Simulator
 from .spec import Scenario
 from .tape import Tape
+from .workloads.base import Episode
 
 Flat = NDArray[np.float32]
 Array = NDArray[Any]
@@ -48,6 +50,9 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             playing equal shares up to there, so that a batch of rollouts sees all phases at once.
         actions: `"shares"` or, for a partitioned GPU, `"slices"`, as in `SliceEnv`.
         encoding: Scales of the flat observations; by default the documented ones.
+        resumable: Keep the requests of the running episodes, which `state` needs.
+        watch: Shown what is seen at decisions that are played without asking anybody: while phases
+            are spread, and when a state is restored. An allocator with memory needs to know.
 
     Raises:
         ConfigError: A value out of range, or a scenario without a workload.
@@ -70,6 +75,8 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         staggered: bool = False,
         actions: str = "shares",
         encoding: Encoding | None = None,
+        resumable: bool = False,
+        watch: Callable[[Observation], object] | None = None,
     ) -> None:
         self.num_envs = checks.integer("num_envs", num_envs, at_least=1)
         if render_mode is not None:
@@ -97,7 +104,9 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         )
         if encoding is not None:
             self._simulator.encoding = encoding
-        self._staggered = staggered
+        self._history = History(self._simulator) if resumable else None
+        self._episodes: list[Episode | None] = [None] * num_envs
+        self._staggered, self._watch = staggered, watch
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._begun = False
 
@@ -155,6 +164,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             got = np.asarray(actions, dtype=np.float64)[b]
             raise ValueError(f"actions[{b}] must be finite numbers, got {got}")
         simulator = self._simulator
+        self._note(requests)
         flat = simulator.step_flat(requests)
         rewards, info = simulator.rewards, self._info(np.ones(self.num_envs, np.bool_))
         truncated: Array = simulator.environments["decision"] >= self._limit
@@ -198,6 +208,55 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
             raise RuntimeError("no episode was begun; call reset() before asking for tapes")
         return tapes
 
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here: arrays, and values that JSON has.
+
+        Raises:
+            ConfigError: Not made with `resumable`, or a tape was given by hand.
+            RuntimeError: No episode was begun.
+        """
+        if not self._begun:
+            raise RuntimeError("no episode was begun; call reset() before state()")
+        return {
+            "episodes": [episode_state(episode) for episode in self._episodes],
+            "generators": [generator_state(rng) for rng in self._rngs],
+            **self._resumable().state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> Flat:
+        """Go on where `state` was taken, from environments made alike, to the last bit.
+
+        The tapes are drawn anew and played up to there.
+
+        Returns:
+            The observation, shape (B, N · features).
+
+        Raises:
+            ConfigError: Not made with `resumable`, or a state of other environments.
+            TypeError: Values of the wrong type.
+        """
+        history = self._resumable()
+        episodes = self._one_each("episodes", state["episodes"])
+        generators = self._one_each("generators", state["generators"])
+        for b in range(self.num_envs):
+            self._load(b, {"episode": episode_of(episodes[b])})
+            restore_generator(self._rngs[b], generators[b])
+        history.restore(state, self._watch)
+        self._begun = True
+        return self._simulator.flat(self._simulator.observe())
+
+    def _resumable(self) -> History:
+        if self._history is None:
+            raise ConfigError(
+                "resumable must be true for environments to have a state to go on from; "
+                "make them with resumable=True"
+            )
+        return self._history
+
+    def _note(self, requests: NDArray[np.float64]) -> None:
+        if self._history is not None:
+            self._history.note(requests)
+
     def _finish(self, ended: Array, flat: Flat) -> dict[str, Any]:
         """Begin the next episodes in place of the ended ones and report those."""
         last = np.full(self.num_envs, None, dtype=object)
@@ -214,7 +273,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         }
 
     def _load(self, b: int, options: Mapping[str, Any]) -> None:
-        _, tape = self._source.draw(self._rngs[b], options)
+        self._episodes[b], tape = self._source.draw(self._rngs[b], options)
         self._simulator.load(b, tape)
 
     def _stagger(self) -> None:
@@ -224,6 +283,9 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
         equal = np.full((self.num_envs, n), self.scenario.gpus / n)
         for decision in range(int(phase.max())):
             simulator.environments["done"] = phase <= decision
+            self._note(equal)
+            if self._watch is not None:
+                self._watch(simulator.observe())
             simulator.step(equal)
         simulator.environments["done"] = 0
 

@@ -102,7 +102,8 @@ def _plain(name: str) -> str:
 class Keeper(BaseCallback):
     """Between updates: plays the validation episodes, keeps the best policy, writes a checkpoint.
 
-    That happens every `eval_every` timesteps and at both ends of training.
+    That happens every `eval_every` timesteps and at both ends of training. What `notes` hold is
+    saved with the checkpoint, so that a run that goes on from it does the same at the same places.
 
     Args:
         config: The run's.
@@ -110,7 +111,7 @@ class Keeper(BaseCallback):
         validation: What decides which policy is the best.
         baselines: Their figures on the same episodes, drawn as straight lines.
         curves: Receive all of it.
-        notes: `best` (timesteps and reward, or `None`) and `wall_s` of the run so far.
+        notes: The run so far, as `NEW_NOTES` describes it.
         report: Called with timesteps and reward after each evaluation; what it raises ends the run.
     """
 
@@ -128,14 +129,12 @@ class Keeper(BaseCallback):
         self._config, self._folder, self._report = config, folder, report
         self._validation, self._baselines, self._curves = validation, baselines, curves
         self.notes = dict(notes)
-        self.timesteps = self._next = 0
         self._begun = time.monotonic() - self.notes["wall_s"]
         self.reward = math.nan
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._next:
+        if self.num_timesteps >= self.notes["next"]:
             self._evaluate()
-            self._next = self.num_timesteps + self._config.eval_every
 
     def _on_step(self) -> bool:
         return True
@@ -147,25 +146,30 @@ class Keeper(BaseCallback):
                 mean = sum(episode[term] for episode in episodes) / len(episodes)
                 self.logger.record(f"rollout/{term}", mean)
 
-    def _on_training_end(self) -> None:
-        self._evaluate()
+    def finish(self) -> None:
+        """Do it at the end of training, where it is not done yet."""
+        if self.num_timesteps != self.notes["timesteps"]:
+            self._evaluate()
 
     def _evaluate(self) -> None:
         assert isinstance(self.model, PPO)
         scenario = self._validation.suite.scenario
         policy = numpy_policy(self.model, self._config, scenario)
         figures = self._validation.figures(LEARNER, Learned(policy))
-        self.timesteps, self.reward = self.num_timesteps, figures["reward"]
+        now, self.reward = self.num_timesteps, figures["reward"]
         for name, lines in {LEARNER: figures, **self._baselines}.items():
-            self._curves.write(name, lines, self.timesteps)
+            self._curves.write(name, lines, now)
+        self.notes["timesteps"] = now
+        if now >= self.notes["next"]:
+            self.notes["next"] = now + self._config.eval_every
         best = self.notes["best"]
         if best is None or self.reward > best["reward"]:
-            self.notes["best"] = {"timesteps": self.timesteps, "reward": self.reward}
+            self.notes["best"] = {"timesteps": now, "reward": self.reward}
             save_policy(self._folder, self.model, self._config, scenario)
         self.notes["wall_s"] = time.monotonic() - self._begun
         save_checkpoint(self._folder, self.model, self.notes)
         if self._report is not None:
-            self._report(self.timesteps, self.reward)
+            self._report(now, self.reward)
 
 
 class BurnIn(BaseCallback):
@@ -183,8 +187,12 @@ class BurnIn(BaseCallback):
         return True
 
 
+class OutOfTime(Exception):
+    """Ends training between two updates, where a checkpoint can be taken."""
+
+
 class TimeLimit(BaseCallback):
-    """Ends training between two updates once the time is up; `None` never does."""
+    """Raises `OutOfTime` between two updates once the time is up; `None` never does."""
 
     def __init__(self, limit_s: float | None) -> None:
         super().__init__()
@@ -193,9 +201,11 @@ class TimeLimit(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self.expired = time.monotonic() > self._end
+        if self.expired:
+            raise OutOfTime
 
     def _on_step(self) -> bool:
-        return not self.expired
+        return True
 
 
 class Bar(BaseCallback):

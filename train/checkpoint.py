@@ -1,4 +1,8 @@
-"""Checkpoints to go on from: safetensors, so that reading one cannot run code."""
+"""Checkpoints to go on from: safetensors and JSON, so that reading one cannot run code.
+
+A run that goes on from one ends with the same bytes as a run that was never cut, on the same
+machine with as many threads of torch.
+"""
 
 from __future__ import annotations
 
@@ -9,81 +13,104 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 from stable_baselines3 import PPO
 
+from ..envs import checks
 from ..envs.errors import ConfigError
 from .export import write_bytes
+from .state import learner_state, restore_learner
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+FORMAT = "slicegym-checkpoint-2"
 MAX_CHECKPOINT_BYTES = 1_000_000_000
-SCALE = ("mean", "var", "count")
+# What is noted of a new run: timesteps of the last evaluation, those from which on the next is due,
+# timesteps and reward of the best policy, and the time that it took [s].
+NEW_NOTES: Mapping[str, Any] = {"timesteps": None, "next": 0, "best": None, "wall_s": 0.0}
+BETWEEN = "/"  # in the name of a tensor, between the keys that lead to it
+DAMAGE = (safetensors.SafetensorError, LookupError, TypeError, ValueError, RuntimeError)
 
 
 def save_checkpoint(folder: Path, model: PPO, notes: Mapping[str, Any]) -> None:
-    """Write a model between two updates, and `notes` (JSON) with it: whole or not at all.
-
-    It holds weights, optimiser, timesteps and the statistics that rewards are scaled by.
-    """
-    tensors = {f"policy.{k}": v.contiguous() for k, v in model.policy.state_dict().items()}
-    for i, moments in model.policy.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": v.contiguous() for k, v in moments.items()}
-    state: dict[str, Any] = {"timesteps": model.num_timesteps, "notes": dict(notes)}
-    env = model.get_vec_normalize_env()
-    if env is not None:
-        state["reward_scale"] = {name: float(getattr(env.ret_rms, name)) for name in SCALE}
-    data = save_tensors(tensors, metadata={"state": json.dumps(state)})
-    write_bytes(folder / CHECKPOINT_FILE, data)
+    """Write a model between two updates, and the notes with it: whole or not at all."""
+    write_bytes(folder / CHECKPOINT_FILE, pack({"learner": learner_state(model), "notes": notes}))
 
 
 def load_checkpoint(folder: Path, model: PPO) -> dict[str, Any]:
     """Put a checkpoint into a new model and return its notes.
 
     Raises:
-        ConfigError: There is none, or it is damaged or of another network.
+        ConfigError: There is none, or it is damaged or of another run.
     """
     path = folder / CHECKPOINT_FILE
     try:
         if path.stat().st_size > MAX_CHECKPOINT_BYTES:
-            raise ConfigError(f"{path} must hold at most {MAX_CHECKPOINT_BYTES} bytes, got more")
-        tensors = load_tensors(path.read_bytes())
-        with safetensors.safe_open(path, framework="pt") as file:
-            state: dict[str, Any] = json.loads(file.metadata()["state"])
-        _restore(model, tensors)
-        model.num_timesteps = int(state["timesteps"])
-        env = model.get_vec_normalize_env()
-        if env is not None:
-            for name in SCALE:
-                setattr(env.ret_rms, name, np.float64(state["reward_scale"][name]))
-        notes: dict[str, Any] = state["notes"]
+            raise ConfigError(f"it must hold at most {MAX_CHECKPOINT_BYTES} bytes, got more")
+        state = unpack(path.read_bytes())
+        restore_learner(model, state["learner"])
+        notes = _checked(checks.mapping("notes", state["notes"]))
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}; the run ended before its first "
             "checkpoint: start again in another folder"
         ) from error
-    except ConfigError:
-        raise
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} must be a checkpoint of this network: {reason:.300}") from error
+        raise ConfigError(f"{path} must be a checkpoint of this run: {reason:.300}") from error
     return notes
 
 
-def _restore(model: PPO, tensors: Mapping[str, torch.Tensor]) -> None:
-    weights = {k.removeprefix("policy."): v for k, v in tensors.items() if k.startswith("policy.")}
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise ValueError("its tensors must hold finite numbers")
-    model.policy.load_state_dict(weights)
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, place, key = name.split(".")
-            moments.setdefault(int(place), {})[key] = tensor
-    optimizer = model.policy.optimizer
-    for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
-        if i in moments and moments[i]["exp_avg"].shape != parameter.shape:
-            raise ValueError(f"optimiser state {i} must have the shape {tuple(parameter.shape)}")
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+def _checked(notes: Mapping[str, Any]) -> dict[str, Any]:
+    checks.keys("notes", notes, NEW_NOTES, required=NEW_NOTES)
+    best, names = checks.mapping("notes.best", notes["best"]), ("timesteps", "reward")
+    checks.keys("notes.best", best, names, required=names)
+    checks.number("notes.best.reward", best["reward"])
+    for name, value in (("best.timesteps", best["timesteps"]), *notes.items()):
+        if name != "best":
+            checks.number(f"notes.{name}", value, at_least=0)
+    return dict(notes)
+
+
+def pack(state: Mapping[str, Any]) -> bytes:
+    """Return nested mappings as safetensors: arrays as tensors, the rest as JSON in the header."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+
+    def rest(mapping: Mapping[str, Any], place: str) -> dict[str, Any]:
+        left = {}
+        for key, value in mapping.items():
+            if isinstance(value, np.ndarray):
+                arrays[place + key] = np.asarray(value, order="C")
+            elif isinstance(value, Mapping):
+                left[key] = rest(value, place + key + BETWEEN)
+            else:
+                left[key] = value
+        return left
+
+    text = json.dumps({"format": FORMAT, **rest(state, "")}, allow_nan=False)
+    return save_arrays(arrays, metadata={"state": text})  # several would come in random order
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """Return what `pack` was given.
+
+    Raises:
+        SafetensorError, LookupError, TypeError, ValueError, RuntimeError: It is something else.
+    """
+    size = int.from_bytes(data[:8], "little")
+    arrays = load_arrays(data)  # checks the size too
+    header = json.loads(data[8 : 8 + size])["__metadata__"]
+    state = dict(checks.mapping("state", json.loads(header["state"])))
+    found = state.pop("format", None)
+    if found != FORMAT:
+        raise ConfigError(
+            f"format must be {FORMAT!r}, got {found!r:.60}; another version wrote it, so that this "
+            "one cannot go on from it: start again in another folder"
+        )
+    for name, array in arrays.items():
+        *places, key = name.split(BETWEEN)
+        inner: Any = state
+        for place in places:
+            inner = inner[place]
+        inner[key] = array
+    return state

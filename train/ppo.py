@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecNormalize
 
 from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario
 from ..envs.spec import Scenario
 from ..eval.suite import load_suite
-from .callbacks import LEARNER, BurnIn, Curves, Keeper, Report, TimeLimit, Validation, progress_bar
-from .checkpoint import load_checkpoint
+from .callbacks import (
+    LEARNER,
+    BurnIn,
+    Curves,
+    Keeper,
+    OutOfTime,
+    Report,
+    TimeLimit,
+    Validation,
+    progress_bar,
+)
+from .checkpoint import NEW_NOTES, load_checkpoint
 from .config import TrainConfig
 from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
 from .policy import AllocationPolicy, Plan
@@ -55,7 +64,9 @@ def train(
     Args:
         config: What to do.
         folder: New folder for the run; with `resume` the folder of an unfinished one.
-        resume: Go on from the last checkpoint.
+        resume: Go on from the last checkpoint. With the same configuration the run ends as one that
+            was never cut, byte by byte, on the same machine with as many threads. With more
+            `total_timesteps` it goes on from there along the longer run's learning rates.
         quiet: Show no progress.
         report: Called with timesteps and validation reward after each evaluation; what it raises
             ends the run.
@@ -82,11 +93,11 @@ def train(
     # Where it is written down.
     if resume:
         notes = load_checkpoint(folder, model)
-        take_up(model, env, config)
+        check_unfinished(model, config)
         resumed = [*run.manifest.get("resumed_at", []), model.num_timesteps]
         run.begin({"status": "running", "config": config.as_dict(), "resumed_at": resumed})
     else:
-        notes = {"best": None, "wall_s": 0.0}
+        notes = dict(NEW_NOTES)
         run = TrainingFolder.create(folder, make_manifest(config, suite))
     curves = Curves(folder / CURVES_FOLDER, [LEARNER, *config.baselines])
     model.set_logger(curves.logger)
@@ -97,19 +108,22 @@ def train(
     status = "interrupted"
     try:
         with curves, progress_bar(config.total_timesteps, keeper, quiet) as bar:
-            model.learn(
-                config.total_timesteps - model.num_timesteps,
-                callback=[keeper, clock, BurnIn(config.burn_in), bar],
-                reset_num_timesteps=False,
-            )
+            with suppress(OutOfTime):
+                model.learn(
+                    config.total_timesteps - model.num_timesteps,
+                    callback=[keeper, clock, BurnIn(config.burn_in), bar],
+                    reset_num_timesteps=False,
+                )
+            keeper.finish()
         status = "stopped by time_limit_s" if clock.expired else "finished"
     finally:
-        outcome = {"timesteps": keeper.timesteps, **keeper.notes, "validation": baselines}
-        run.close({"status": status, **outcome}, finished=status != "interrupted")
+        outcome = {name: keeper.notes[name] for name in ("timesteps", "best", "wall_s")}
+        news = {"status": status, **outcome, "validation": baselines}
+        run.close(news, finished=status != "interrupted")
 
     # What came of it.
     rewards = {name: figures["reward"] for name, figures in baselines.items()}
-    return Trained(folder, keeper.timesteps, keeper.notes["best"], rewards, keeper.notes["wall_s"])
+    return Trained(folder, baselines=rewards, **outcome)
 
 
 def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
@@ -129,6 +143,7 @@ def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
         outlook=config.outlook,
         horizon_charge=config.outlook,
         staggered=config.staggered,
+        resumable=True,
     )
     return VecNormalize(
         env, norm_obs=False, norm_reward=config.normalize_reward, gamma=config.gamma
@@ -157,11 +172,11 @@ def make_model(config: TrainConfig, env: VecNormalize, scenario: Scenario) -> PP
     )
 
 
-def take_up(model: PPO, env: VecNormalize, config: TrainConfig) -> None:
-    """Draw new episodes and new noise for a resumed run: those of the seed have been played.
+def check_unfinished(model: PPO, config: TrainConfig) -> None:
+    """Refuse to go on with a run that has nothing left to do.
 
     Raises:
-        ConfigError: The run has nothing left to do.
+        ConfigError: It is so.
     """
     done = model.num_timesteps
     if done >= config.total_timesteps:
@@ -169,6 +184,3 @@ def take_up(model: PPO, env: VecNormalize, config: TrainConfig) -> None:
             f"total_timesteps must be more than the {done} that this run has done already, "
             f"got {config.total_timesteps}; raise it to go on"
         )
-    seed = int(np.random.SeedSequence([config.seed, done]).generate_state(1)[0])
-    set_random_seed(seed)
-    env.seed(seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class SliceVecEnv(VecEnv):
         horizon_charge: Whether the last interval pays for the work left open. Off by default: PPO
             bootstraps at a truncation, and would count that work twice.
         staggered: Start the first episodes at phases spread over the episode.
+        resumable: Keep what `state` needs.
 
     Raises:
         ConfigError: A value out of range, or a scenario without a workload.
@@ -77,6 +78,7 @@ class SliceVecEnv(VecEnv):
         outlook: bool = False,
         horizon_charge: bool = False,
         staggered: bool = False,
+        resumable: bool = False,
     ) -> None:
         self.scenario = as_scenario(scenario)
         self.action_map = ACTION_MAPS[checks.one_of("action", action, ACTION_MAPS)]
@@ -90,6 +92,8 @@ class SliceVecEnv(VecEnv):
             horizon_charge=horizon_charge,
             staggered=staggered,
             encoding=self._encoding,
+            resumable=resumable,
+            watch=None if self._base is None else self._base.allocate,
         )
         self._outlook = Outlook(self.scenario, num_envs) if outlook else None
         self._asked: NDArray[np.float64] | None = None
@@ -112,6 +116,9 @@ class SliceVecEnv(VecEnv):
         """Take note of environments that have begun an episode."""
         self._played[begun] = 0
         self._sums[:, begun] = 0.0
+        self._look_ahead(begun)
+
+    def _look_ahead(self, begun: NDArray[np.int64]) -> None:
         if self._outlook is not None:
             tapes = self.envs.tapes
             for b in begun.tolist():
@@ -185,6 +192,24 @@ class SliceVecEnv(VecEnv):
         return np.concatenate(
             [features, np.zeros(self._outlook.size if self._outlook else 0, np.float32)]
         )
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs; see `SliceVectorEnv.state`."""
+        return {"played": self._played.copy(), "sums": self._sums.copy(), **self.envs.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Go on where `state` was taken and return the observation, as `reset` does.
+
+        Raises:
+            ConfigError: Not made with `resumable`, or a state of other environments.
+            TypeError: Values of the wrong type.
+        """
+        self._played[:] = checks.array("played", state["played"], (self.num_envs,), np.int64)
+        self._sums[:] = checks.array("sums", state["sums"], (4, self.num_envs), np.float64)
+        self._reset_seeds()
+        flat = self.envs.restore(state)
+        self._look_ahead(np.arange(self.num_envs))
+        return self._features(flat)
 
     def close(self) -> None:
         """Nothing to release."""
