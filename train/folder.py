@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..envs.errors import ConfigError
+from ..envs.spec import Scenario
 from ..envs.traces import load_spec
 from ..envs.workloads.base import SEEDS
 from ..eval.output import UNFINISHED, to_json, write_atomically
@@ -24,7 +25,8 @@ from .config import TrainConfig, parse_config
 MANIFEST_FILE = "manifest.json"
 CURVES_FOLDER = "tensorboard"
 LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
-# What may differ when a run is taken up again: how long it goes on, and on how many threads.
+# What may differ when a run is taken up again: how long it goes on, and on how many threads. With
+# another number of timesteps or threads it is no longer the run that was cut, byte by byte.
 MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads"}
 
 
@@ -112,6 +114,19 @@ class TrainingFolder:
             raise ConfigError(f"{path / MANIFEST_FILE} must be a run's manifest: {error}") from None
         _check_same(before, config, path)
         return cls(path, manifest)
+
+    def check_scenario(self, scenario: Scenario) -> None:
+        """Refuse to go on with another scenario than the run began with.
+
+        Raises:
+            ConfigError: Its file has changed since.
+        """
+        if json.loads(to_json(describe(scenario))) != self.manifest.get("scenario"):
+            raise ConfigError(
+                f"scenario {scenario.name!r} must stay as {self.path / MANIFEST_FILE} describes it "
+                "when the run is resumed, and it has changed since; restore it, or start a new run "
+                "in another folder"
+            )
 
     def begin(self, news: Mapping[str, Any]) -> None:
         """Mark the run as unfinished and write the manifest with `news` added."""

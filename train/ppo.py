@@ -83,6 +83,8 @@ def train(
         check_new(folder)
     load_scenario(config.scenario)  # its errors speak of the scenario, the suite's of a suite
     suite = load_suite(f"{config.scenario}-validation").first(config.validation_episodes)
+    if resume:
+        run.check_scenario(suite.scenario)
     validation = Validation(suite)
     baselines = validation.baselines(config.baselines)
 
