@@ -226,8 +226,6 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
     def restore(self, state: Mapping[str, Any]) -> Flat:
         """Go on where `state` was taken, from environments made alike, to the last bit.
 
-        The tapes are drawn anew and played up to there.
-
         Returns:
             The observation, shape (B, N · features).
 
@@ -247,10 +245,7 @@ class SliceVectorEnv(VectorEnv[Flat, Flat, Array]):
 
     def _resumable(self) -> History:
         if self._history is None:
-            raise ConfigError(
-                "resumable must be true for environments to have a state to go on from; "
-                "make them with resumable=True"
-            )
+            raise ConfigError("resumable must be true for a state; make them with resumable=True")
         return self._history
 
     def _note(self, requests: NDArray[np.float64]) -> None:

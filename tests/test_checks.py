@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slicegym.envs import ConfigError
-from slicegym.envs.checks import integer, keys, listing, mapping, number, one_of, text
+from slicegym.envs.checks import array, integer, keys, listing, mapping, number, one_of, text
 
 
 def test_checks_return_what_they_accept() -> None:
@@ -14,6 +14,8 @@ def test_checks_return_what_they_accept() -> None:
     assert one_of("x", "b", ("a", "b")) == "b"
     assert mapping("x", {"a": 1}) == {"a": 1}
     assert listing("x", (1, 2)) == (1, 2)
+    values = np.zeros((2, 3))
+    assert array("x", values, (2, 3), np.float64) is values
     keys("x", {"a": 1}, ("a", "b"), ("a",))
 
 
@@ -24,6 +26,14 @@ def test_checks_refuse() -> None:
         one_of("x", "aple", ("apple", "pear"))
     with pytest.raises(TypeError, match="x must have strings as keys, got the key 1"):
         mapping("x", {1: 2})
+    with pytest.raises(TypeError, match=r"x must be an array, got \[1\] \(list\)"):
+        array("x", [1], (1,), np.float64)
+    with pytest.raises(ConfigError, match=r"x must have the shape \(2,\) .* got \(1, 2\) of float"):
+        array("x", np.zeros((1, 2)), (2,), np.float64)
+    with pytest.raises(ConfigError, match=r"hold int64, got .* of int32"):
+        array("x", np.zeros(2, np.int32), (2,), np.int64)
+    with pytest.raises(ConfigError, match="x must hold finite numbers"):
+        array("x", np.array([1.0, np.inf]), (2,), np.float64)
     with pytest.raises(TypeError, match=r"x must be a list, got 'ab' \(str\)"):
         listing("x", "ab")
     with pytest.raises(ConfigError, match=r"x has an unknown key 'bb' \(did you mean 'b'\?\)"):

@@ -24,7 +24,7 @@ from .state import learner_state, restore_learner
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = "slicegym-checkpoint-2"
-MAX_CHECKPOINT_BYTES = 1_000_000_000
+MAX_CHECKPOINT_BYTES = 10_000_000_000
 # What is noted of a new run: timesteps of the last evaluation, those from which on the next is due,
 # timesteps and reward of the best policy, and the time that it took [s].
 NEW_NOTES: Mapping[str, Any] = {"timesteps": None, "next": 0, "best": None, "wall_s": 0.0}

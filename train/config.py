@@ -31,7 +31,8 @@ class TrainConfig:
         split: Where training episodes come from: `train`, and nothing else is allowed.
         seed: Of the network, the exploration and the episodes.
         total_timesteps: Decisions to train for, over all environments together.
-        time_limit_s: Stop early after so much time [s]; `None` for no limit.
+        time_limit_s: Stop between two updates after so much time [s], where the run can be
+            resumed; `None` for no limit.
         n_envs: Environments in the batch.
         n_steps: Decisions of each environment between two updates.
         batch_size: Decisions in a minibatch; divides n_envs · n_steps.

@@ -66,7 +66,8 @@ def restore_learner(model: PPO, state: State) -> None:
     _restore_weights(model, state["weights"])
     _restore_optimizer(model, state["optimizer"])
     _restore_scale(scale, state)
-    recent = [_episode(values) for values in checks.listing("recent", state["recent"])]
+    checks.listing("recent", state["recent"])
+    recent = [_episode(values) for values in state["recent"]]
     model.ep_info_buffer = deque(recent, maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     n = (envs.num_envs,)
@@ -129,11 +130,12 @@ def _restore_scale(scale: VecNormalize, state: State) -> None:
     scale.returns = checks.array("returns", state["returns"], n, np.float64).copy()
 
 
-def _episode(values: Any) -> dict[str, float]:
-    checks.keys("recent", values, EPISODE, required=EPISODE)
+def _episode(values: object) -> dict[str, Any]:
+    episode = checks.mapping("recent", values)
+    checks.keys("recent", episode, EPISODE, required=EPISODE)
     for name in EPISODE:
-        checks.number(f"recent.{name}", values[name])
-    return dict(values)
+        checks.number(f"recent.{name}", episode[name])
+    return dict(episode)
 
 
 def _random_states() -> dict[str, Any]:
