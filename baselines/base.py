@@ -44,12 +44,16 @@ class Allocator(ABC):
         search_space: Parameters that tuning may choose; empty where there is nothing to tune.
         beyond_linear: What makes a decision cost more than a few passes over the agents, such as
             "sorts"; empty for O(N), which `slicegym-eval bench` then holds to its targets.
+        needs_file: Whether its name alone makes none: it wants a folder behind a colon.
+        trained: Whether it runs a trained policy; another policy cannot correct such a one.
     """
 
     name: ClassVar[str] = ""
     causal: ClassVar[bool] = True
     search_space: ClassVar[tuple[Range | Choice, ...]] = ()
     beyond_linear: ClassVar[str] = ""
+    needs_file: ClassVar[bool] = False
+    trained: ClassVar[bool] = False
 
     def reset(self, scenario: Scenario) -> None:  # noqa: B027 - most allocators need no preparation
         """Prepare for an episode of `scenario`; called before its first decision.
@@ -88,7 +92,7 @@ class Allocator(ABC):
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:
-        """Texts for `make_allocator` on which the contract tests run; none if it needs a file."""
+        """Texts for `make_allocator` that play any scenario: the contract tests run on them."""
         return (cls.name,)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .policy.header import Header, encoding
 from .policy.networks import ACTIVATIONS, Tensors, Weights, packed
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from ..envs.observation import Encoding, Observation
     from ..envs.spec import Scenario
 
@@ -78,16 +80,18 @@ def make_base(spec: str) -> Allocator:
         ConfigError: There is none of the name, it sees the future, or it is a policy itself.
     """
     kind = allocator_class(spec.partition(":")[0].strip())
-    if issubclass(kind, Learned) or not kind.causal:
+    if kind.trained or not kind.causal:
         raise ConfigError(f"base must name a causal rule, not a policy, got {spec!r}; try demand")
     return make_allocator(spec)
 
 
-@register("learned", "ppo")
+@register("learned")
 class Learned(Allocator):
     """A policy trained by `slicegym-train`, from its folder: `learned:DIR`, or `ppo:DIR`."""
 
     beyond_linear = "runs a network"
+    needs_file = True
+    trained = True
 
     def __init__(self, policy: Policy) -> None:
         """Take a policy in memory.
@@ -117,6 +121,11 @@ class Learned(Allocator):
     def examples(cls) -> tuple[str, ...]:
         """None: there is no policy before one is trained."""
         return ()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what tells the policy from others: where it was trained, and its weights' sum."""
+        header = self.policy.header
+        return {"scenario": header.scenario, "base": header.base, "sha256": header.weights_sha256}
 
     def reset(self, scenario: Scenario) -> None:
         """Work out the scenario's constants.
@@ -156,7 +165,7 @@ class Learned(Allocator):
         return shares.reshape(observation.queue.shape)
 
 
-def load_policy(folder: Path) -> Policy:
+def load_policy(folder: Path | Traversable) -> Policy:
     """Load and check the policy of a folder.
 
     Raises:

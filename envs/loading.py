@@ -133,6 +133,16 @@ def is_scenario_name(name: str) -> bool:
     return name in known or _sized(name, known) is not None
 
 
+def unsized(name: str) -> str:
+    """Return the shipped scenario that a name with a size means, `many` for `many-64`.
+
+    Every other name is returned as it is: `composite-80` is a scenario by itself.
+    """
+    known = shipped("scenarios")
+    is_sized = name not in known and _sized(name, known) is not None
+    return name.rpartition("-")[0] if is_sized else name
+
+
 def _sized(name: str, known: Mapping[str, Traversable]) -> Mapping[str, object] | None:
     """Read `many-64` as scenario `many` with a population of 64."""
     stem, _, size = name.rpartition("-")

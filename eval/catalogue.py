@@ -22,7 +22,7 @@ def catalogue() -> dict[str, Any]:
     behind a colon, as `learned:runs/demo`.
     """
     entries = [{"name": name, "causal": allocator_class(name).causal} for name in names()]
-    by_name = [entry for entry in entries if allocator_class(str(entry["name"])).examples()]
+    by_name = [entry for entry in entries if not allocator_class(str(entry["name"])).needs_file]
     return {
         "allocators": by_name,
         "allocators_of_files": [entry for entry in entries if entry not in by_name],

@@ -94,7 +94,7 @@ def tabulate(
 
 def nameable() -> list[str]:
     """Return the allocators that need no file."""
-    return [name for name in names() if allocator_class(name).examples()]
+    return [name for name in names() if not allocator_class(name).needs_file]
 
 
 def _parts(

@@ -384,10 +384,9 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=message):
             make_allocator(f"learned:{folder}")
 
-    @pytest.mark.parametrize("spec", ["learned", "ppo"])
-    def test_no_folder(self, spec):
+    def test_no_folder(self):
         with pytest.raises(ConfigError, match="needs the folder of a trained policy: learned:DIR"):
-            make_allocator(spec)
+            make_allocator("learned")
 
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(ConfigError, match="none is not there; name the output folder"):

@@ -3,7 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from slicegym.eval.statistics import block_means, paired_difference, t_interval
+from slicegym.eval.statistics import (
+    block_means,
+    crossed_difference,
+    paired_difference,
+    t_interval,
+)
 
 
 def test_a_worked_t_interval():
@@ -65,3 +70,44 @@ def test_intervals_cover_what_they_promise():
         covered += interval.low <= 3 <= interval.high
     # Binomial(2000, 0.95): three standard deviations are 0.0146
     assert math.isclose(covered / 2000, 0.95, abs_tol=0.0146)
+
+
+class TestCrossed:
+    def test_two_seeds_are_drawn_with_their_probabilities(self):
+        # All blocks alike: the mean is 0, ½ or 1 with probabilities ¼, ½, ¼.
+        interval = crossed_difference(np.repeat([[0.0], [1.0]], 8, axis=1))
+        assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
+        assert (interval.n_blocks, interval.note) == (8, "")
+
+    def test_the_variance_is_that_of_both_factors_and_their_interaction(self):
+        # Owen (2007), for counts drawn independently: Σ(row means)²/R² + Σ(column means)²/C²
+        # + Σ(residuals)²/(RC)², all about the mean; many rows and columns make it normal.
+        rng = np.random.default_rng(2)
+        n, m = 40, 60
+        values = rng.normal(0, 2, (n, 1)) + rng.normal(0, 3, (1, m)) + rng.normal(0, 9, (n, m))
+        rows = values.mean(1) - values.mean()
+        columns = values.mean(0) - values.mean()
+        rest = values - values.mean() - rows[:, None] - columns
+        variance = sum((x**2).sum() / x.size**2 for x in (rows, columns, rest))
+        interval = crossed_difference(values)
+        assert interval.mean == pytest.approx(values.mean())
+        half = 1.959964 * math.sqrt(variance)
+        assert interval.high - interval.mean == pytest.approx(half, rel=0.04)
+        assert interval.mean - interval.low == pytest.approx(half, rel=0.04)
+
+    def test_few_blocks_have_students_interval_of_the_means_over_seeds(self):
+        # The means of the columns are 1, 2, 3, 4, as above.
+        interval = crossed_difference(np.array([[0.0, 4.0, 3.0, 1.0], [2.0, 0.0, 3.0, 7.0]]))
+        assert interval == t_interval(np.array([1.0, 2.0, 3.0, 4.0]))
+        assert interval.note == "4 blocks: indicative"
+
+    def test_one_seed_says_nothing_about_others(self):
+        assert crossed_difference(np.arange(8.0)[None]).note == "one seed: nothing about others"
+
+    def test_the_same_differences_have_the_same_interval(self):
+        values = np.random.default_rng(3).normal(size=(5, 16))
+        assert crossed_difference(values) == crossed_difference(values)
+
+    def test_nothing_is_an_error(self):
+        with pytest.raises(ValueError, match="at least one block, got none"):
+            crossed_difference(np.empty((3, 0)))

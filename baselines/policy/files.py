@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,7 @@ MAX_HEADER_BYTES = 64_000
 ROOM = 100_000  # bytes that a safetensors file may hold besides its numbers
 
 
-def read_policy(folder: Path) -> tuple[Header, Tensors]:
+def read_policy(folder: Path | Traversable) -> tuple[Header, Tensors]:
     """Read and check the policy of a folder.
 
     Raises:
@@ -45,7 +46,7 @@ def read_policy(folder: Path) -> tuple[Header, Tensors]:
     return header, _read_tensors(folder / WEIGHTS_FILE, header)
 
 
-def _read_header(path: Path) -> Header:
+def _read_header(path: Path | Traversable) -> Header:
     data = _read(path, MAX_HEADER_BYTES)
     try:
         content = json.loads(data)
@@ -62,7 +63,7 @@ def _read_header(path: Path) -> Header:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _read_tensors(path: Path, header: Header) -> Tensors:
+def _read_tensors(path: Path | Traversable, header: Header) -> Tensors:
     data = _read(path, 4 * header.n_parameters + ROOM)
     got = hashlib.sha256(data).hexdigest()
     if got != header.weights_sha256:
@@ -93,7 +94,7 @@ def _check_tensor(name: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> No
         )
 
 
-def _read(path: Path, at_most: int) -> bytes:
+def _read(path: Path | Traversable, at_most: int) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(at_most + 1)
@@ -104,5 +105,5 @@ def _read(path: Path, at_most: int) -> bytes:
     return data
 
 
-def _unreadable(path: Path, error: OSError) -> NoReturn:
+def _unreadable(path: Path | Traversable, error: OSError) -> NoReturn:
     raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
