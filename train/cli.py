@@ -34,6 +34,7 @@ app = typer.Typer(
         "slicegym-train my/run.yaml net_arch=[128,128] learning_rate=1e-3",
         "slicegym-train bursty seed=1 total_timesteps=5e6 --out runs/bursty-1 --resume",
         "slicegym-train tune azure --trials 40 --out azure-tuned.yaml",
+        "slicegym-train zoo azure --seeds 5 --jobs 2",
     ),
 )
 def train(
@@ -59,7 +60,8 @@ def train(
     TensorBoard curves, in which every baseline lies beside the policy. Held-out data is not
     touched: `slicegym-eval run` is for that.
 
-    `slicegym-train tune CONFIG` searches for better hyperparameters; see its own --help.
+    `slicegym-train tune CONFIG` searches for better hyperparameters, and `slicegym-train zoo` makes
+    the shipped policies, which the allocator ppo runs; see their own --help.
     """
     require_libraries()
     from . import ppo
@@ -116,4 +118,9 @@ def main(arguments: list[str] | None = None) -> None:
         from . import tune_cmd
 
         sys.exit(run_app(tune_cmd.app, tune_cmd.PROGRAM, asked[1:]))
+    if asked[:1] == ["zoo"]:
+        from .zoo import cmd
+
+        named = asked[1:] or ["--"]  # nothing named is everything, and no call for help
+        sys.exit(run_app(cmd.app, cmd.PROGRAM, named))
     sys.exit(run_app(app, PROGRAM, asked))

@@ -19,7 +19,7 @@ from ..envs.workloads.base import SPLITS
 
 TRAIN = "train"
 MAX_ENVS = 65_536
-FOR_READERS = ("description", "tuned")  # keys of a file that change nothing
+FOR_READERS = ("description", "remarks", "tuned")  # keys of a file that change nothing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,8 +50,8 @@ def make_manifest(config: TrainConfig, suite: Suite) -> dict[str, Any]:
         },
         "scenario": scenario,
         "data": {
-            "train": _windows(config.split, traces),
-            "validation": _windows(suite.split, traces) | {"episodes": describe(suite.episodes)},
+            "train": windows(config.split, traces),
+            "validation": windows(suite.split, traces) | {"episodes": describe(suite.episodes)},
         },
         "traces": {name: trace_sum(name) for name in traces},
         "versions": {**versions(), "slicegym": __version__, **libraries},
@@ -59,7 +59,7 @@ def make_manifest(config: TrainConfig, suite: Suite) -> dict[str, Any]:
     }
 
 
-def _windows(split: str, traces: list[str]) -> dict[str, Any]:
+def windows(split: str, traces: list[str]) -> dict[str, Any]:
     """Where the episodes of a split come from: seeds, and windows of traces [s]."""
     windows = {name: list(load_spec(name).window(split)) for name in traces}
     return {"split": split, "seeds": list(SEEDS[split]), "windows_s": windows}

@@ -1,0 +1,1 @@
+"""The zoo: from training configurations to shipped policies, their manifests and model cards."""
