@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 
-.PHONY: help setup demo test test-slow test-all lint format bench clean
+.PHONY: help setup demo test test-slow test-all lint format bench zoo clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -50,6 +50,10 @@ format: $(INSTALLED) ## format the code and sort its imports
 
 bench: $(INSTALLED) ## measure the speed of simulator, environments and training
 	$(BIN)/slicegym-eval bench
+
+# A run that is finished in runs/zoo is not repeated; without that folder all is made from nothing.
+zoo: $(INSTALLED) ## train, compare and write the shipped policies, and their table: takes hours
+	$(BIN)/slicegym-train zoo --jobs $(JOBS) --table docs/zoo.md $(ARGS)
 
 clean: ## remove builds and caches; .venv and results stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from .test_learned import write_policy
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
@@ -78,12 +80,22 @@ def link_distribution(name: str, site_packages: Path) -> None:
             link.symlink_to(Path(str(distribution.locate_file(top))))
 
 
+def add_policy(source: Path) -> None:
+    """Put a policy into the zoo, so that there is one."""
+    folder = source / "configs" / "zoo" / "tiny"
+    folder.parent.mkdir(exist_ok=True)
+    write_policy(folder)
+    for name in ("manifest.json", "card.md", "curves.png"):
+        (folder / name).write_text("{}")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the source distribution as an installer would."""
     work = tmp_path_factory.mktemp("build")
     source = work / "source"
     shutil.copytree(ROOT, source, symlinks=True, ignore=LEFT_BEHIND)
+    add_policy(source)
     build = "import setuptools.build_meta as b; print(b.build_{}('..'))"
     sdist = run(sys.executable, "-c", build.format("sdist"), cwd=source).splitlines()[-1]
     with tarfile.open(work / sdist) as archive:
@@ -120,6 +132,9 @@ def test_wheel_holds_code_and_configs_and_nothing_else(wheel: Path, tmp_path: Pa
         for ending in ("py", "yaml", "json", "safetensors")
         for path in (ROOT / room).rglob(f"*.{ending}")
     }
+    shipped |= {f"slicegym/{card.relative_to(ROOT)}" for card in ROOT.glob("configs/zoo/*/card.md")}
+    tiny = ("policy.safetensors", "policy.json", "manifest.json", "card.md")
+    shipped |= {f"slicegym/configs/zoo/tiny/{name}" for name in tiny}
     assert {name for name in files if name.startswith("slicegym/")} == shipped | {
         "slicegym/__init__.py",
         "slicegym/py.typed",
@@ -139,6 +154,15 @@ def test_two_tasks_are_simulated(installed: Path, tmp_path: Path) -> None:
 
 def test_environment_is_registered(installed: Path, tmp_path: Path) -> None:
     run(installed / "python", "-W", "error", "-c", ENVIRONMENT, cwd=tmp_path)
+
+
+def test_shipped_policies_are_found(installed: Path, tmp_path: Path) -> None:
+    probe = (
+        "from slicegym.baselines.learned import load_policy; "
+        "from slicegym.baselines.zoo import policies, zoo_folder; "
+        "print(load_policy(policies(zoo_folder())['tiny']).header.network)"
+    )
+    assert run(installed / "python", "-W", "error", "-c", probe, cwd=tmp_path).strip() == "mlp"
 
 
 def test_command_lists_what_is_shipped(installed: Path, tmp_path: Path) -> None:

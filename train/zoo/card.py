@@ -36,8 +36,8 @@ def _head(manifest: Mapping[str, Any]) -> Iterator[str]:
     base = f" to `{config['base']}`" if config["base"] else ""
     yield (
         f"A policy for scenario `{name}`: {what}{base}, seed {manifest['shipped_seed']} of "
-        f"{len(manifest['seeds'])}, chosen by its validation reward alone. What is shipped plays as "
-        f"`ppo`, any other folder as `learned:DIR`."
+        f"{len(manifest['seeds'])}, chosen by its validation reward alone. What is shipped plays "
+        "as `ppo`, any other folder as `learned:DIR`."
     )
 
 

@@ -15,6 +15,7 @@ from ...envs.panels import COLOURS, DPI, FAINT, INK, OTHERS
 from .runs import Seed
 
 SIZE = (8.0, 4.0)  # inches: 800 x 400 pixels
+LABEL = 0.04  # height of a name beside the axis, in parts of it
 
 
 def draw(
@@ -32,8 +33,6 @@ def draw(
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
-    for name, reward in validation["rivals"].items():
-        _draw_rival(axis, name, reward, is_best=name == validation["best_rival"])
     for place, seed in enumerate(seeds):
         colour = COLOURS[place % len(COLOURS)]
         width = 2.2 if seed is shipped else 1.0
@@ -41,6 +40,7 @@ def draw(
         points = np.array(seed.curve).reshape(-1, 2)
         axis.plot(points[:, 0] / 1e6, points[:, 1], color=colour, linewidth=width, label=label)
     axis.set_ylim(*limits(seeds, list(validation["rivals"].values())))
+    _draw_rivals(axis, validation["rivals"], validation["best_rival"])
     axis.set_xlabel("timesteps [million]", fontsize=9)
     axis.set_ylabel("validation reward", fontsize=9)
     axis.set_title(f"PPO on {scenario}", loc="left", fontsize=11, color=INK, parse_math=False)
@@ -63,21 +63,20 @@ def limits(seeds: Sequence[Seed], rivals: Sequence[float]) -> tuple[float, float
     return low - room, high + room
 
 
-def _draw_rival(axis: Axes, name: str, reward: float, *, is_best: bool) -> None:
-    colour = INK if is_best else OTHERS
-    style: dict[str, Any] = {"color": colour, "linewidth": 1.2 if is_best else 0.6}
-    axis.axhline(reward, linestyle="--" if is_best else ":", **style)
-    # Beside the axes, where the curves do not go; those of equals lie on each other.
-    axis.annotate(
-        name,
-        (1.01, reward),
-        xycoords=("axes fraction", "data"),
-        fontsize=8 if is_best else 6,
-        color=colour,
-        va="center",
-        annotation_clip=True,
-        parse_math=False,
-    )
+def _draw_rivals(axis: Axes, rewards: Mapping[str, float], best: str) -> None:
+    """Draw a line for each rival that lies within the axis, with its name beside it."""
+    low, high = axis.get_ylim()
+    beside = high
+    for name, reward in sorted(rewards.items(), key=lambda item: -item[1]):
+        if reward < low:
+            break
+        is_best = name == best
+        style: dict[str, Any] = {"color": INK if is_best else OTHERS}
+        axis.axhline(reward, linewidth=1.2 if is_best else 0.6, linestyle="--", **style)
+        beside = min(reward, beside - LABEL * (high - low))  # names do not cover each other
+        place = (1.01, (beside - low) / (high - low))
+        style |= {"va": "center", "fontsize": 8, "parse_math": False}
+        axis.text(*place, name, transform=axis.transAxes, **style)
 
 
 def _style(axis: Axes) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...envs.errors import ConfigError
+from ...eval.output import UNFINISHED
 from ...eval.report import console
 from ...eval.workers import Workers
 from ..checkpoint import CHECKPOINT_FILE
 from ..config import TrainConfig, parse_config
-from ..folder import MANIFEST_FILE
+from ..folder import MANIFEST_FILE, TrainingFolder
 from ..ppo import train
 
 CURVE_FILE = "curve.csv"
@@ -66,6 +67,8 @@ def train_all(runs: Sequence[Run], jobs: int, quiet: bool = False) -> Iterator[S
         ConfigError: A folder holds a run of another configuration.
         ChildProcessError: A process was ended from outside.
     """
+    for run in runs:
+        _check(*run)
     with Workers(jobs) as workers, _watched(runs, quiet):
         for folder in workers.map(_train, runs):
             yield read_seed(folder)
@@ -95,8 +98,8 @@ def read_curve(folder: Path) -> Curve:
 def _train(config: TrainConfig, folder: Path) -> Path:
     if is_finished(config, folder):
         return folder
-    if not (folder / CHECKPOINT_FILE).exists():
-        _clear(folder)
+    if _is_void(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
     def note(timesteps: int, reward: float) -> None:
         with (folder / CURVE_FILE).open("a", encoding="utf-8") as file:
@@ -118,15 +121,20 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
     return same and status in DONE
 
 
-def _clear(folder: Path) -> None:
-    """Remove a run that was killed before its first checkpoint; anything else is not ours."""
-    if not folder.exists():
+def _check(config: TrainConfig, folder: Path) -> None:
+    """Refuse a folder that holds something else, before any other run takes its hours."""
+    if _is_void(folder):
         return
-    if any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
-        raise ConfigError(
-            f"--runs must hold training runs, and {folder} is none; name another folder"
-        )
-    shutil.rmtree(folder)
+    if not (folder / MANIFEST_FILE).exists():
+        raise ConfigError(f"--runs must hold training runs, and {folder} is none; name another")
+    TrainingFolder.reopen(folder, config)
+
+
+def _is_void(folder: Path) -> bool:
+    """Whether there is no run, or one killed before its first checkpoint: nothing to go on from."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return True
+    return (folder / UNFINISHED).exists() and not (folder / CHECKPOINT_FILE).exists()
 
 
 @contextmanager
