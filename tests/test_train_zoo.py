@@ -262,6 +262,13 @@ class TestPlan:
         assert can == ["static"]
         assert "min_share" in refused["adaptive_guaranteed"]
 
+    def test_the_rule_that_is_corrected_is_a_rival(self, configured):
+        corrected = {"network": "equivariant", "action": "residual", "net_arch": (8, 8)}
+        for base, more in (("cmu:drain_s=2", ["cmu:drain_s=2"]), ("demand", [])):
+            config = configured(base=base, **corrected)
+            entry = plan.Entry(config, "small", "", "", Options(rivals=("demand",)))
+            assert entry.rivals() == (["static", "demand", *more], {})
+
     def test_the_seeds_follow_that_of_the_configuration(self, configured):
         entry = plan.Entry(configured(seed=7), "small", "", "", Options(seeds=3))
         assert [config.seed for config, _ in entry.runs()] == [7, 8, 9]

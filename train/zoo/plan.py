@@ -18,9 +18,9 @@ from ...eval.suite import Suite, load_suite
 from ...eval.summary import REFERENCE
 from ..config import TrainConfig, load_config
 from ..folder import MANIFEST_FILE
+from .cmd import PROGRAM
 
 MAX_BYTES = 1_000_000  # of a policy that is shipped
-PROGRAM = "slicegym-train zoo"
 CAUSAL = (
     *("static", "round_robin", "adaptive", "demand", "never_warm", "knative"),
     *("processor_sharing", "cmu", "keda", "two_level"),
@@ -89,9 +89,15 @@ class Entry:
         return suite.first(self.config.validation_episodes) if split == "validation" else suite
 
     def rivals(self) -> tuple[list[str], dict[str, str]]:
-        """Return the rivals that can play the scenario, and of the others why they cannot."""
+        """Return the rivals that can play the scenario, and of the others why they cannot.
+
+        A rule that the policy corrects is one of them: the correction has to be worth it.
+        """
         can, refused = [], {}
-        for spec, allocator in make_allocators(self.options.rivals).items():
+        base = self.config.base
+        named = self.options.rivals
+        specs = [*named, *([base] if base and base not in named else [])]
+        for spec, allocator in make_allocators(specs).items():
             try:
                 allocator.reset(load_scenario(self.config.scenario))
                 can.append(spec)
