@@ -47,8 +47,8 @@ def _result(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{heldout['episodes']} episodes in {heldout['blocks']} independent blocks, the same tapes "
         f"for all; {reward_formula(heldout)}, mean per interval. `{LEARNER}` is the mean over "
-        f"{len(manifest['seeds'])} training seeds. {_method(manifest)} µs is the time of a decision "
-        "as it was played, beside whatever else the machine did."
+        f"{len(manifest['seeds'])} training seeds. {_method(manifest)} µs is the time of a "
+        "decision as it was played, beside whatever else the machine did."
     )
     for rival, how in _best_rivals(manifest).items():
         yield f"- {_verdict(heldout['against'][rival], rival, how)}"
