@@ -32,6 +32,7 @@ QUEUES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 1024
 REPEATS = 5
 MEGABYTE = 1e6
+PPO_FIGURES = ("ppo_steps_per_s", "ppo_equivariant_steps_per_s")
 
 Figures = dict[str, Any]
 
@@ -263,7 +264,8 @@ def _ppo(scale: float) -> Figures:
         [*command, *(["--quick"] if scale < 1 else [])], capture_output=True, text=True, check=False
     )
     try:
-        return {"ppo_steps_per_s": float(json.loads(done.stdout)["ppo_steps_per_s"])}
+        found = json.loads(done.stdout)
+        return {name: float(found[name]) for name in PPO_FIGURES}
     except (ValueError, KeyError, TypeError):
         reason = (done.stderr.strip().splitlines() or ["no figure came back"])[-1]
-        return {"ppo_steps_per_s": None, "reasons": {"ppo_steps_per_s": reason}}
+        return {**dict.fromkeys(PPO_FIGURES), "reasons": dict.fromkeys(PPO_FIGURES, reason)}

