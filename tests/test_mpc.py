@@ -28,7 +28,7 @@ def world(*agents, **changes):
 
 
 def shares(scenario, text="horizon=60", decision=0, **columns):
-    return make_allocator(f"mpc:{text}").allocate(seen(scenario, decision, **columns))
+    return make_allocator(f"mpc:tuned=false,{text}").allocate(seen(scenario, decision, **columns))
 
 
 def with_columns(scenario, *extra, **columns):
@@ -70,12 +70,12 @@ class TestSharesByHand:
     def test_gpus_that_are_lost_are_not_given_out(self):
         scenario = load_scenario("faults")  # available and health are seen in it
         observation = with_columns(scenario, 1.0, 1.0, queue=50, warm=1)
-        assert make_allocator("mpc").allocate(observation).sum() == pytest.approx(1.0)
+        assert make_allocator("mpc:tuned=false").allocate(observation).sum() == pytest.approx(1.0)
 
     def test_a_loss_of_all_gpus_gives_nothing(self):
         scenario = load_scenario("faults")
         observation = with_columns(scenario, 0.0, 1.0, queue=50, ready_in_s=scenario.cold_start_s)
-        assert make_allocator("mpc").allocate(observation).sum() == 0.0
+        assert make_allocator("mpc:tuned=false").allocate(observation).sum() == 0.0
 
 
 class TestMemory:
@@ -107,7 +107,7 @@ class TestMemory:
     def test_an_idle_agent_is_kept_for_calls_that_are_forecast_and_else_let_go(self):
         # Its call a second waits for 5 s where it was let go, and costs 25/2 of waiting.
         idle = {"warm": 1, "queue": 0}
-        kept = make_allocator("mpc:window_s=100")
+        kept = make_allocator("mpc:tuned=false,window_s=100")
         for k in range(20):
             given = kept.allocate(seen(world(self.agent), k, arrivals=1, **idle))
         assert given[0] > 0
@@ -142,7 +142,7 @@ class TestColdStarts:
     def play(self, text, cold=cold, **changes):
         tape = Tape.from_calls([0, 1] * 6, [1.0] * 12, np.arange(12) / 2, horizon_s=30.0)
         scenario = world(cold, Agent("b", 2.0), horizon_s=30.0, **changes)
-        return simulate(scenario, tape, make_allocator(f"mpc:{text}"))
+        return simulate(scenario, tape, make_allocator(f"mpc:tuned=false,{text}"))
 
     @pytest.mark.parametrize("drain_s", [0.5, 2.0, 20.0])
     @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_whole_loads_cost_what_the_best_of_all_schedules_does(calls, footprint, 
     text = f"horizon=5,growth=1,drain_s={HALF},terminal=0"
     observation = seen(scenario, queue=calls, ready_in_s=cold_start_s)
     costs = [
-        make_allocator(f"mpc:{text},binaries={whole}").plan(observation)[2]
+        make_allocator(f"mpc:tuned=false,{text},binaries={whole}").plan(observation)[2]
         for whole in ("true", "false")
     ]
     # What is there in the first interval waits for half of it, whatever is decided.
@@ -227,7 +227,9 @@ def test_whole_numbers_never_cost_less(seed):
         "keep_alive_left_s": np.where(status == 2, scenario.keep_alive_s, 0.0),
     }
     relaxed, whole = (
-        make_allocator(f"mpc:horizon=10,binaries={text}").plan(seen(scenario, **columns))[2]
+        make_allocator(f"mpc:tuned=false,horizon=10,binaries={text}").plan(
+            seen(scenario, **columns)
+        )[2]
         for text in ("false", "true")
     )
     assert whole >= relaxed - 1e-6 * abs(relaxed)
@@ -237,7 +239,9 @@ class TestElasticPool:
     scenario = world(Agent("a", 4.0), elastic=Elastic(min_gpus=1.0, provision_s=10.0))
 
     def request(self, **columns):
-        return make_allocator("mpc").allocate(with_columns(self.scenario, 1.0, 0.0, **columns))
+        return make_allocator("mpc:tuned=false").allocate(
+            with_columns(self.scenario, 1.0, 0.0, **columns)
+        )
 
     def test_no_calls_rent_the_least_and_a_model_is_kept_for_nothing(self):
         assert self.request(warm=1).tolist() == [1e-3, 1.0]
@@ -251,14 +255,14 @@ class TestElasticPool:
         # Forty of them cost 40 a second; the whole pool costs 1.
         scenario = world(Agent("a", 4.0), elastic=Elastic(min_gpus=0.0, provision_s=1.0))
         observation = with_columns(scenario, 0.0, 0.0, queue=40)
-        assert make_allocator("mpc").allocate(observation)[1] >= 1.0
+        assert make_allocator("mpc:tuned=false").allocate(observation)[1] >= 1.0
 
     @pytest.mark.parametrize("cold_start_s", [0.0, 5.0])
     def test_an_empty_pool_is_left_where_calls_wait(self, cold_start_s):
         agent = Agent("a", 4.0, footprint=0.5, cold_start_s=cold_start_s)
         scenario = world(agent, elastic=Elastic(min_gpus=0.0, provision_s=1.0), horizon_s=30.0)
         tape = Tape.from_calls([0] * 12, [1.0] * 12, np.arange(12) / 2, horizon_s=30.0)
-        run = simulate(scenario, tape, make_allocator("mpc"))
+        run = simulate(scenario, tape, make_allocator("mpc:tuned=false"))
         # A second for the unit, the load, 12 calls at a quarter of a second each, and some slack.
         assert np.nanmax(run.completed_at) <= 6.0 + cold_start_s + 6.0
         assert not np.isnan(run.completed_at).any()
@@ -268,7 +272,7 @@ def test_it_moves_nobody_and_shares_each_node():
     scenario = load_scenario("hierarchy")
     tape = Tape.from_calls([0] * 40, [1.0] * 40, [0.0] * 40, horizon_s=30.0)
     scenario = replace(scenario, horizon_s=30.0, workload=None)
-    run = simulate(scenario, tape, make_allocator("mpc"))
+    run = simulate(scenario, tape, make_allocator("mpc:tuned=false"))
     assert len(set(run.records["node"][:, 0])) == 1
     assert (run.completed_at < 30).any()
 
@@ -280,7 +284,7 @@ class TestFailures:
         # HiGHS ends such a program with "Not Set". Two calls a second need half a GPU.
         scenario = world(Agent("a", 4.0, cold_start_s=2.0), horizon_s=30.0)
         tape = Tape.from_calls([0] * 40, [1.0] * 40, np.arange(40) / 2, horizon_s=30.0)
-        run = simulate(scenario, tape, make_allocator("mpc:growth=1,horizon=300"))
+        run = simulate(scenario, tape, make_allocator("mpc:tuned=false,growth=1,horizon=300"))
         assert (run.completed_at < 30).all()
 
     def test_out_of_time(self):
@@ -306,7 +310,7 @@ class TestFailures:
     def test_too_many_agents_are_refused(self):
         agents = tuple(Agent(f"a{i}", 1.0) for i in range(501))
         with pytest.raises(ConfigError, match=r"at most 2000 .* 501 times 4; lower mpc.horizon"):
-            make_allocator("mpc:horizon=4").reset(Scenario(agents))
+            make_allocator("mpc:tuned=false,horizon=4").reset(Scenario(agents))
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -324,7 +328,7 @@ class TestFailures:
     )
     def test_bad_parameters_say_what_is_wrong(self, text, message):
         with pytest.raises(ConfigError, match=message):
-            make_allocator(f"mpc:{text}")
+            make_allocator(f"mpc:tuned=false,{text}")
 
 
 class TestParts:
