@@ -149,6 +149,9 @@ class Learned(Allocator):
             self._base.reset(scenario)
         self._encoding = encoding(scenario, header.network)
         self._scenario = scenario
+        # Compiled before the first decision is timed.
+        nothing = np.zeros((1, scenario.n_agents))
+        self._shares(np.zeros((1, scenario.n_agents * header.n_features), np.float32), nothing)
 
     def allocate(self, observation: Observation) -> Shares:
         """Return the shares that the policy asks for."""
@@ -159,10 +162,15 @@ class Learned(Allocator):
         if self._base is not None:
             base = self._base.allocate(observation).reshape(-1, scenario.n_agents)
         flat = self._encoding.flat(observation)
-        features = with_base(flat.reshape(-1, flat.shape[-1]), base, self._encoding)
-        actions = self.policy.actions(features)
-        shares = self.policy.header.action_map.shares(actions, base, scenario)
+        shares = self._shares(flat.reshape(-1, flat.shape[-1]), base)
         return shares.reshape(observation.queue.shape)
+
+    def _shares(self, flat: Weights, base: Shares | None) -> Shares:
+        """Return the shares for flat observations, (B, N · features)."""
+        assert self._scenario is not None
+        features = with_base(flat, base if self._base else None, self._encoding)
+        actions = self.policy.actions(features)
+        return self.policy.header.action_map.shares(actions, base, self._scenario)
 
 
 def load_policy(folder: Path | Traversable) -> Policy:
