@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from .test_learned import write_policy
+from .policies import write_policy
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from slicegym.envs.observation import SCHEMA, n_features
 from slicegym.eval.suite import load_suite
 from slicegym.eval.table import nameable, tabulate
 
+from .policies import EQUIVARIANT, equivariant_tensors, random_tensors, write_policy
 from .test_allocators import observe
-from .test_learned import EQUIVARIANT, equivariant_tensors, random_tensors, write_policy
 
 MOST_BYTES = 1_000_000
 FILES = {"policy.safetensors", "policy.json", "manifest.json", "card.md", "curves.png"}
