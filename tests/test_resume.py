@@ -20,6 +20,7 @@ from slicegym.train.callbacks import OutOfTime, TimeLimit, Validation
 from slicegym.train.checkpoint import CHECKPOINT_FILE, pack, unpack
 from slicegym.train.config import TrainConfig
 from slicegym.train.export import numpy_policy
+from slicegym.train.folder import TrainingFolder
 from slicegym.train.ppo import make_env, make_model, train
 
 from .builders import env_id, marks
@@ -168,6 +169,10 @@ def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
+def killed(*_, **__):
+    raise KeyboardInterrupt
+
+
 def random_states():
     ours = np.random.get_state()[1]  # noqa: NPY002 - it is the one that stable-baselines3 uses
     return ours.tobytes(), torch.get_rng_state().tolist()
@@ -179,9 +184,21 @@ def same_end(folder, other):
     assert pack(checkpoint(folder)) == pack(checkpoint(other))
 
 
-@pytest.fixture(scope="module", params=["bursty", "workflow"])
+# A correction of a rule that remembers what it saw, and a value that sees ahead and learns first.
+CORRECTING = {
+    **{"network": "equivariant", "action": "residual", "base": "knative", "outlook": True},
+    **{"burn_in": 1100, "log_std_init": -1.0, "learning_rate": 3e-3},
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("bursty", {}), ("workflow", {}), ("bursty", CORRECTING)],
+    ids=["bursty", "workflow", "correcting"],
+)
 def whole(request, tmp_path_factory):
-    config = small(request.param)
+    scenario, changes = request.param
+    config = small(scenario, **changes)
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert train(config, folder).best["timesteps"] >= 2048  # learnt after the first cut below
     return config, folder
@@ -205,6 +222,19 @@ class TestTraining:
         cut(monkeypatch, config, run, 100)
         assert checkpoint(run)["learner"]["timesteps"] == 0
         train(config, run, resume=True)
+        same_end(run, folder)
+
+    def test_cut_when_nothing_was_left_but_to_say_so(self, whole, tmp_path, monkeypatch):
+        config, folder = whole
+        run = tmp_path / "run"
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingFolder, "close", killed)
+            with pytest.raises(KeyboardInterrupt):
+                train(config, run)
+        assert manifest(run)["status"] == "running"
+        assert checkpoint(run)["learner"]["timesteps"] == 4096
+        assert train(config, run, resume=True).timesteps == 4096
+        assert manifest(run)["status"] == "finished"
         same_end(run, folder)
 
     def test_stopped_by_its_time_limit(self, whole, tmp_path, monkeypatch):

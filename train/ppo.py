@@ -95,7 +95,8 @@ def train(
     # Where it is written down.
     if resume:
         notes = load_checkpoint(folder, model)
-        check_unfinished(model, config)
+        if run.manifest.get("status") == "finished":  # a kill may come just before it says so
+            check_unfinished(model, config)
         resumed = [*run.manifest.get("resumed_at", []), model.num_timesteps]
         run.begin({"status": "running", "config": config.as_dict(), "resumed_at": resumed})
     else:
