@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import unknown_name
 from .kernel.layout import AWAITING_MEMORY, LOADING, WARM
 from .kernel.observe import EXTRA_COLUMNS, N_SQUASHED, RAW_COLUMNS
 
@@ -35,6 +37,19 @@ def raw_columns(scenario: Scenario) -> tuple[str, ...]:
 def n_features(scenario: Scenario) -> int:
     """Return the features of one agent in a scenario's flat observation."""
     return len(raw_columns(scenario)) + len(CONSTANT_COLUMNS)
+
+
+def feature_places(scenario: Scenario, names: Sequence[str]) -> list[int]:
+    """Return where features of these names stand among those of one agent.
+
+    Raises:
+        ConfigError: The scenario has none of a name.
+    """
+    known = [*raw_columns(scenario), *CONSTANT_COLUMNS]
+    for name in names:
+        if name not in known:
+            raise unknown_name("feature", name, known)
+    return [known.index(name) for name in names]
 
 
 _COLUMN = {name: place for place, name in enumerate(RAW_COLUMNS)}

@@ -191,10 +191,14 @@ CORRECTING = {
 }
 
 
+# Scenarios of different size side by side, and versions of each that are drawn.
+MIXED = {**CORRECTING, "mixture": ("many-6",), "variants": 2, "vary_load": 1.5, "vary_mix": 1.2}
+
+
 @pytest.fixture(
     scope="module",
-    params=[("bursty", {}), ("workflow", {}), ("bursty", CORRECTING)],
-    ids=["bursty", "workflow", "correcting"],
+    params=[("bursty", {}), ("workflow", {}), ("bursty", CORRECTING), ("bursty", MIXED)],
+    ids=["bursty", "workflow", "correcting", "mixed"],
 )
 def whole(request, tmp_path_factory):
     scenario, changes = request.param

@@ -51,6 +51,16 @@ class TrainConfig:
         activation: `relu`, or `tanh`, which learns as well and takes a fifth longer.
         action: Action map, from the network's outputs to shares (`baselines/action_map.py`).
         base: Allocator whose shares are corrected, where the action map corrects.
+        without: Features that the policy is not told, by the names of the observation's columns:
+            for ablations.
+        mixture: Scenarios that are trained on beside the run's own, in equal parts of the batch;
+            their agents must have the same features, and may be more or fewer. The base is then
+            the rule as it is tuned for whatever is played.
+        variants: Versions of each of these scenarios: itself, and others that are drawn.
+        vary_load: Largest factor by which a drawn version serves calls faster or slower.
+        vary_mix: Largest such factor of single agents.
+        vary_cold_start: Largest factor by which an agent's model loads faster or slower.
+        weights: Of latency, cost and idle time in the reward, instead of the scenario's.
         outlook: Whether the value network, which nobody exports, sees the calls to come.
         start_share: Part of the pool that the first policy asks for, shared out equally.
         burn_in: Timesteps in which only the value learns: a policy that starts from a good rule
@@ -89,6 +99,13 @@ class TrainConfig:
     activation: str = "relu"
     action: str = "direct"
     base: str = ""
+    without: tuple[str, ...] = ()
+    mixture: tuple[str, ...] = ()
+    variants: int = 1
+    vary_load: float = 1.0
+    vary_mix: float = 1.0
+    vary_cold_start: float = 1.0
+    weights: tuple[float, ...] = ()
     outlook: bool = False
     start_share: float = 1.0
     burn_in: int = 0
@@ -127,7 +144,7 @@ class TrainConfig:
 
     def _check_counts(self) -> None:
         at_least = dict.fromkeys(("total_timesteps", "n_steps", "n_epochs", "eval_every"), 1)
-        at_least |= {"seed": 0, "burn_in": 0, "batch_size": 2, "torch_threads": 1}
+        at_least |= {"seed": 0, "burn_in": 0, "batch_size": 2, "torch_threads": 1, "variants": 1}
         for name, low in at_least.items():
             checks.integer(name, getattr(self, name), at_least=low)
         checks.integer("n_envs", self.n_envs, at_least=1, at_most=MAX_ENVS)
@@ -146,6 +163,8 @@ class TrainConfig:
             checks.number(name, getattr(self, name), at_least=0)
         for name in ("gamma", "gae_lambda", "start_share"):
             checks.number(name, getattr(self, name), at_least=0, at_most=1)
+        for name in ("vary_load", "vary_mix", "vary_cold_start"):
+            checks.number(name, getattr(self, name), at_least=1, at_most=100)
         checks.number("log_std_init", self.log_std_init, at_least=-10, at_most=2)
         if self.time_limit_s is not None:
             checks.number("time_limit_s", self.time_limit_s, above=0)
@@ -153,15 +172,37 @@ class TrainConfig:
     def _check_lists(self) -> None:
         hidden = check_hidden("net_arch", self.net_arch, self.network, at_most=4096)
         object.__setattr__(self, "net_arch", hidden)
-        if not isinstance(self.baselines, (list, tuple)):
-            raise TypeError(
-                f"baselines must be a list, got {self.baselines!r} "
-                f"({type(self.baselines).__name__})"
+        for name in ("baselines", "mixture", "without"):
+            self._check_names(name)
+        self._check_weights()
+        if self.n_envs < self.parts:
+            raise ConfigError(
+                f"n_envs must be at least the {self.parts} scenarios and variants that share the "
+                f"batch, got {self.n_envs}; raise it"
             )
-        object.__setattr__(self, "baselines", tuple(self.baselines))
-        for spec in self.baselines:
-            if self.baselines.count(checks.text("baselines", spec)) > 1:
-                raise ConfigError(f"baselines must differ from each other, got {spec!r} twice")
+
+    def _check_names(self, field: str) -> None:
+        names = _as_tuple(field, getattr(self, field))
+        object.__setattr__(self, field, names)
+        for name in names:
+            if names.count(checks.text(field, name)) > 1:
+                raise ConfigError(f"{field} must differ from each other, got {name!r} twice")
+
+    def _check_weights(self) -> None:
+        weights = _as_tuple("weights", self.weights)
+        object.__setattr__(self, "weights", weights)
+        for weight in weights:
+            checks.number("weights", weight, at_least=0)
+        if len(weights) not in (0, 3):
+            raise ConfigError(
+                f"weights must be those of latency, cost and idle time, got {list(weights)}; "
+                "write weights=[1,1,0.5], or leave it out"
+            )
+
+    @property
+    def parts(self) -> int:
+        """Scenarios and versions of them that share the batch."""
+        return (1 + len(self.mixture)) * self.variants
 
     @property
     def timesteps_per_update(self) -> int:
@@ -171,6 +212,12 @@ class TrainConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the values by name, lists as lists."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be a list, got {value!r} ({type(value).__name__})")
+    return tuple(value)
 
 
 def load_config(name: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:

@@ -15,10 +15,11 @@ from safetensors.numpy import save as save_arrays
 from stable_baselines3 import PPO
 
 from ..baselines import make_allocator
+from ..baselines.action_map import ACTION_MAPS
 from ..baselines.learned import Policy
 from ..baselines.policy.files import HEADER_FILE, WEIGHTS_FILE
 from ..baselines.policy.header import FORMAT, Header
-from ..envs.observation import SCHEMA, n_features
+from ..envs.observation import SCHEMA, feature_places, n_features
 from ..envs.spec import Scenario
 from .config import TrainConfig
 from .policy import AllocationPolicy
@@ -43,6 +44,9 @@ def _exported(
     assert isinstance(model.policy, AllocationPolicy)
     weights = model.policy.actor.state_dict()
     arrays = {name: tensor.numpy().copy() for name, tensor in weights.items()}
+    first = next(iter(arrays.values()))  # an absent feature was 0 in training
+    inputs = n_features(scenario) + ACTION_MAPS[config.action].corrects
+    first.reshape(len(first), -1, inputs)[..., feature_places(scenario, config.without)] = 0.0
     header = Header(
         format=FORMAT,
         observation=SCHEMA,
@@ -53,7 +57,7 @@ def _exported(
         hidden=config.net_arch,
         activation=config.activation,
         action=config.action,
-        base=pinned(config.base, scenario),
+        base=config.base if config.mixture else pinned(config.base, scenario),
         weights_sha256=hashlib.sha256(save_arrays(arrays)).hexdigest(),
     )
     return header, arrays

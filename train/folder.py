@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -30,14 +30,21 @@ LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
 MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads"}
 
 
-def make_manifest(config: TrainConfig, suite: Suite) -> dict[str, Any]:
+def make_manifest(
+    config: TrainConfig, suite: Suite, others: Sequence[Scenario] = ()
+) -> dict[str, Any]:
     """Return what a reader needs to repeat the run.
+
+    Args:
+        config: The run's.
+        suite: Of validation.
+        others: What is trained on beside the suite's scenario.
 
     Raises:
         TraceError: A trace is absent or damaged.
     """
-    scenario = describe(suite.scenario)
-    traces = sorted(set(traces_in(scenario)))
+    scenario, mixture = describe(suite.scenario), describe(list(others))
+    traces = sorted({*traces_in(scenario), *traces_in(mixture)})
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     return {
         "command": sys.argv,
@@ -49,6 +56,7 @@ def make_manifest(config: TrainConfig, suite: Suite) -> dict[str, Any]:
             "environments": [config.seed, config.seed + config.n_envs - 1],
         },
         "scenario": scenario,
+        "trained_beside": mixture,
         "data": {
             "train": windows(config.split, traces),
             "validation": windows(suite.split, traces) | {"episodes": describe(suite.episodes)},

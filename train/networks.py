@@ -33,7 +33,10 @@ class MlpActor(nn.Module):
 
 
 class EquivariantActor(nn.Module):
-    """One small network for every agent beside a summary of all, (B, N, inputs) to (B, N·k)."""
+    """One small network for every agent beside a summary of all, (B, N, inputs) to (B, N·k).
+
+    Agents whose features are all zero are not there (`MixedVecEnv`), and count for nothing.
+    """
 
     def __init__(
         self, n_agents: int, inputs: int, hidden: Sequence[int], outputs: int, activation: str
@@ -48,9 +51,10 @@ class EquivariantActor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means of the actions."""
+        here = present(x)
         x = self.activation(self.encoder(x))
         first, *others = self.decoder
-        x = self.activation(first(x) + self.context(_pooled(x)).unsqueeze(1))
+        x = self.activation(first(x) + self.context(_pooled(x, here)).unsqueeze(1))
         for layer in others:
             x = self.activation(layer(x))
         found: Tensor = self.head(x).flatten(1)
@@ -88,12 +92,23 @@ class PooledValue(nn.Module):
 
     def forward(self, x: Tensor, outlook: Tensor) -> Tensor:
         """Return the values, (B, 1)."""
-        found: Tensor = self.head(self.all(torch.cat([_pooled(self.each(x)), outlook], -1)))
+        pooled = _pooled(self.each(x), present(x))
+        found: Tensor = self.head(self.all(torch.cat([pooled, outlook], -1)))
         return found
 
 
-def _pooled(x: Tensor) -> Tensor:
-    return torch.cat([x.mean(1), x.amax(1)], -1)
+def present(x: Tensor) -> Tensor | None:
+    """Return which agents are there, (B, N), from their features; None where all are."""
+    here = (x != 0.0).any(-1)
+    return None if bool(here.all()) else here
+
+
+def _pooled(x: Tensor, here: Tensor | None) -> Tensor:
+    if here is None:
+        return torch.cat([x.mean(1), x.amax(1)], -1)
+    away = ~here.unsqueeze(-1)
+    mean = x.masked_fill(away, 0.0).sum(1) / here.sum(1, keepdim=True)
+    return torch.cat([mean, x.masked_fill(away, -torch.inf).amax(1)], -1)
 
 
 def _dense(sizes: Sequence[int], activation: str) -> nn.Sequential:

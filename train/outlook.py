@@ -24,6 +24,14 @@ def columns(n_agents: int) -> int:
     return len(AHEAD) * n_agents + 1
 
 
+def padded(outlook: NDArray[np.float32], n_agents: int, among: int) -> NDArray[np.float32]:
+    """Return the outlook of N agents, (B, columns), among more agents, to whom nothing comes."""
+    batch = len(outlook)
+    work, clock = outlook[:, :-1].reshape(batch, len(AHEAD), n_agents), outlook[:, -1:]
+    wide = np.pad(work, ((0, 0), (0, 0), (0, among - n_agents)))
+    return np.concatenate([wide.reshape(batch, -1), clock], axis=1)
+
+
 class Outlook:
     """Work that comes to every agent within the next intervals, for a batch of environments.
 

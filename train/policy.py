@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,10 +12,12 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
 from ..baselines.action_map import ACTION_MAPS
+from ..baselines.policy.networks import NETWORKS
+from ..envs.errors import ConfigError
 from ..envs.observation import n_features
 from ..envs.spec import Scenario
 from .config import TrainConfig
-from .networks import ACTORS, VALUES
+from .networks import ACTORS, VALUES, present
 from .outlook import columns
 
 
@@ -44,20 +47,47 @@ class Plan(NamedTuple):
     log_std_init: float
 
     @classmethod
-    def of(cls, config: TrainConfig, scenario: Scenario) -> Plan:
-        """Return what a configuration asks for in a scenario."""
-        action, features = ACTION_MAPS[config.action], n_features(scenario)
+    def of(cls, config: TrainConfig, worlds: Sequence[Scenario]) -> Plan:
+        """Return what a configuration asks for in the scenarios that it trains on."""
+        action, features = ACTION_MAPS[config.action], n_features(worlds[0])
+        sizes = {world.n_agents for world in worlds}
+        n_agents = max(sizes)
+        if len(sizes) > 1 and not NETWORKS[config.network].any_agents:
+            raise ConfigError(
+                f"network must be equivariant where scenarios have {sorted(sizes)} agents, got "
+                f"{config.network!r}"
+            )
         return cls(
             config.network,
-            scenario.n_agents,
+            n_agents,
             features,
             features + action.corrects,
-            columns(scenario.n_agents) if config.outlook else 0,
+            columns(n_agents) if config.outlook else 0,
             config.net_arch,
             config.activation,
-            action.start(scenario.n_agents, config.start_share),
+            action.start(n_agents, config.start_share),
             config.log_std_init,
         )
+
+
+class AgentsGaussian(DiagGaussianDistribution):
+    """Independent Gaussian actions, of which those of agents that are not there do not count."""
+
+    here: Tensor | None = None
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Return the logarithm of the probability of each environment's actions, (B,)."""
+        return self._sum(self.distribution.log_prob(actions))  # type: ignore[no-untyped-call]
+
+    def entropy(self) -> Tensor:
+        """Return the entropy of each environment's actions, (B,)."""
+        return self._sum(self.distribution.entropy())  # type: ignore[no-untyped-call]
+
+    def _sum(self, each: Tensor) -> Tensor:
+        if self.here is not None:
+            per_agent = each.shape[1] // self.here.shape[1]
+            each = each * self.here.repeat_interleave(per_agent, 1)
+        return each.sum(1)
 
 
 class AllocationPolicy(ActorCriticPolicy):
@@ -118,10 +148,13 @@ class AllocationPolicy(ActorCriticPolicy):
 
     def get_distribution(self, obs: PyTorchObs) -> DiagGaussianDistribution:
         """Return the distribution of the actions."""
-        means = self.actor(self._agents(obs))
+        agents = self._agents(obs)
+        means = self.actor(agents)
         log_std = self.log_std.repeat(means.shape[1] // len(self.log_std))
-        assert isinstance(self.action_dist, DiagGaussianDistribution)
-        return self.action_dist.proba_distribution(means, log_std)
+        found = AgentsGaussian(means.shape[1]).proba_distribution(means, log_std)
+        assert isinstance(found, AgentsGaussian)
+        found.here = present(agents)
+        return found
 
     def let_learn(self, learns: bool) -> None:
         """Let the actions learn, or the value alone."""

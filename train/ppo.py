@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
@@ -28,8 +29,10 @@ from .callbacks import (
 from .checkpoint import NEW_NOTES, load_checkpoint
 from .config import TrainConfig
 from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
+from .mixed_vec_env import MixedVecEnv
 from .policy import AllocationPolicy, Plan
 from .sb3_vec_env import SliceVecEnv
+from .worlds import weighted, worlds
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def train(
         check_new(folder)
     load_scenario(config.scenario)  # its errors speak of the scenario, the suite's of a suite
     suite = load_suite(f"{config.scenario}-validation").first(config.validation_episodes)
+    suite = replace(suite, scenario=weighted(config, suite.scenario))
     if resume:
         run.check_scenario(suite.scenario)
     validation = Validation(suite)
@@ -101,7 +105,9 @@ def train(
         run.begin({"status": "running", "config": config.as_dict(), "resumed_at": resumed})
     else:
         notes = dict(NEW_NOTES)
-        run = TrainingFolder.create(folder, make_manifest(config, suite))
+        run = TrainingFolder.create(
+            folder, make_manifest(config, suite, worlds(config, suite.scenario)[1:])
+        )
     curves = Curves(folder / CURVES_FOLDER, [LEARNER, *config.baselines])
     model.set_logger(curves.logger)
 
@@ -132,24 +138,34 @@ def train(
 def make_env(config: TrainConfig, scenario: Scenario) -> VecNormalize:
     """Return the training environments: rewards are scaled, observations are left as they are.
 
+    Where there are several scenarios, or versions of one, the batch is shared out among them.
+
     A value that sees what is left of an episode learns what its end is worth, so that the episode
     ends there and pays for what is left open, as in evaluation. Any other takes the end for an
     interruption.
     """
-    env = SliceVecEnv(
-        config.n_envs,
+    found = worlds(config, scenario)
+    sizes = [len(part) for part in np.array_split(np.arange(config.n_envs), len(found))]
+    parts = [_batch(config, world, size) for world, size in zip(found, sizes, strict=True)]
+    env = parts[0] if len(parts) == 1 else MixedVecEnv(parts)
+    return VecNormalize(
+        env, norm_obs=False, norm_reward=config.normalize_reward, gamma=config.gamma
+    )
+
+
+def _batch(config: TrainConfig, scenario: Scenario, n_envs: int) -> SliceVecEnv:
+    return SliceVecEnv(
+        n_envs,
         scenario,
         config.split,
         action=config.action,
         base=config.base,
         network=config.network,
+        without=config.without,
         outlook=config.outlook,
         horizon_charge=config.outlook,
         staggered=config.staggered,
         resumable=True,
-    )
-    return VecNormalize(
-        env, norm_obs=False, norm_reward=config.normalize_reward, gamma=config.gamma
     )
 
 
@@ -169,7 +185,7 @@ def make_model(config: TrainConfig, env: VecNormalize, scenario: Scenario) -> PP
         ent_coef=config.ent_coef,
         vf_coef=config.vf_coef,
         max_grad_norm=config.max_grad_norm,
-        policy_kwargs={"plan": Plan.of(config, scenario)},
+        policy_kwargs={"plan": Plan.of(config, worlds(config, scenario))},
         seed=config.seed,
         device="cpu",
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from ..baselines.action_map import ACTION_MAPS
@@ -19,15 +18,16 @@ from ..baselines.policy.networks import NETWORKS
 from ..envs import checks
 from ..envs.episodes import as_scenario
 from ..envs.errors import ConfigError
-from ..envs.observation import n_features
+from ..envs.observation import feature_places, n_features
 from ..envs.spec import Scenario
 from ..envs.vector_env import SliceVectorEnv
+from .batch_vec_env import BatchVecEnv
 from .outlook import Outlook
 
 TERMS = ("latency_term", "cost_term", "idle_term")
 
 
-class SliceVecEnv(VecEnv):
+class SliceVecEnv(BatchVecEnv):
     """A batch of `SliceEnv` behind stable-baselines3's interface.
 
     ## Action space
@@ -56,6 +56,7 @@ class SliceVecEnv(VecEnv):
         action: Name of the action map.
         base: Allocator whose shares are corrected, where the action map corrects.
         network: Kind of network that is to learn, which decides how observations are scaled.
+        without: Names of features that are told as 0.
         outlook: Whether columns for the value alone follow, with the calls to come.
         horizon_charge: Whether the last interval pays for the work left open. Off by default: PPO
             bootstraps at a truncation, and would count that work twice.
@@ -75,6 +76,7 @@ class SliceVecEnv(VecEnv):
         action: str = "direct",
         base: str = "",
         network: str = "mlp",
+        without: Sequence[str] = (),
         outlook: bool = False,
         horizon_charge: bool = False,
         staggered: bool = False,
@@ -96,6 +98,8 @@ class SliceVecEnv(VecEnv):
             watch=None if self._base is None else self._base.allocate,
         )
         self._outlook = Outlook(self.scenario, num_envs) if outlook else None
+        self._blind = feature_places(self.scenario, without)
+        self.sees_ahead = outlook
         self._asked: NDArray[np.float64] | None = None
         self.render_mode = None
         self._shape = (num_envs, self.action_map.per_agent * self.scenario.n_agents)
@@ -138,10 +142,19 @@ class SliceVecEnv(VecEnv):
         """Put the base allocator's shares beside what is seen of every agent, and the outlook."""
         if self._base is not None:
             self._asked = self._base.allocate(self.envs.observation())
-        features = with_base(flat, self._asked, self._encoding).reshape(self.num_envs, -1)
+        features = self._agents(flat, self._asked)
         if self._outlook is None:
             return features
         return np.concatenate([features, self._outlook.columns(self.envs.decisions)], axis=1)
+
+    def _agents(
+        self, flat: NDArray[np.float32], base: NDArray[np.float64] | None
+    ) -> NDArray[np.float32]:
+        features = with_base(flat, base, self._encoding)
+        if self._blind:
+            features = features.copy()
+            features[..., self._blind] = 0.0
+        return features.reshape(len(flat), -1)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take note of actions, shape (B, n), within [-1, 1].
@@ -188,7 +201,7 @@ class SliceVecEnv(VecEnv):
     def _at_the_end(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Complete a last observation: nothing comes, and nobody asks what the base would do."""
         none = None if self._base is None else np.zeros((1, self.scenario.n_agents))
-        features = with_base(observation[np.newaxis], none, self._encoding).reshape(-1)
+        features = self._agents(observation[np.newaxis], none)[0]
         return np.concatenate(
             [features, np.zeros(self._outlook.size if self._outlook else 0, np.float32)]
         )
@@ -232,33 +245,6 @@ class SliceVecEnv(VecEnv):
                 "share one simulator; leave indices out"
             )
         setattr(self.envs, attr_name, value)
-
-    def env_method(
-        self,
-        method_name: str,
-        *method_args: Any,
-        indices: VecEnvIndices = None,
-        **method_kwargs: Any,
-    ) -> list[Any]:
-        """Refuse: there are no single environments to call.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            f"cannot call {method_name!r} on single environments: the batch is one simulator; "
-            "use its own methods through `.envs`, or a SliceEnv"
-        )
-
-    def env_is_wrapped(
-        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
-    ) -> list[bool]:
-        """Say no for each: nothing wraps the environments of the batch."""
-        return [False for _ in self._chosen(indices)]
-
-    def _chosen(self, indices: VecEnvIndices) -> Sequence[int]:
-        chosen: int | Iterable[int] = self._get_indices(indices)
-        return [chosen] if isinstance(chosen, int) else list(chosen)
 
 
 def _gather(options: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -14,7 +14,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ..envs import checks
 from ..envs.errors import ConfigError
-from .sb3_vec_env import TERMS, SliceVecEnv
+from .batch_vec_env import BatchVecEnv
+from .sb3_vec_env import TERMS
 
 State = Mapping[str, Any]  # arrays, values that JSON has, and mappings of both
 
@@ -31,7 +32,7 @@ def learner_state(model: PPO) -> dict[str, Any]:
     curves average over, the scale of rewards, the environments, and the random states.
 
     Args:
-        model: Between two updates, with a `SliceVecEnv` that is resumable.
+        model: Between two updates, with environments that are resumable.
     """
     scale, envs = _environments(model)
     optimizer = model.policy.optimizer.state_dict()["state"]
@@ -83,11 +84,11 @@ def restore_learner(model: PPO, state: State) -> None:
     _restore_random(state["random"])  # at the end: nothing draws after it
 
 
-def _environments(model: PPO) -> tuple[VecNormalize, SliceVecEnv]:
+def _environments(model: PPO) -> tuple[VecNormalize, BatchVecEnv]:
     scale = model.get_vec_normalize_env()
     assert scale is not None
     envs = scale.unwrapped
-    assert isinstance(envs, SliceVecEnv)
+    assert isinstance(envs, BatchVecEnv)
     return scale, envs
 
 
