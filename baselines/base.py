@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import ConfigError, unknown_name
+from ..envs.loading import unsized
 from .parameters import Choice as Choice
 from .parameters import Range as Range
 from .parameters import field_types, parse_fields
@@ -124,7 +125,7 @@ class Tuned(Allocator):
         Raises:
             ConfigError: It refuses the scenario, or a given value together with the tuned ones.
         """
-        self._inner = self._for(scenario.name)
+        self._inner = self._for(unsized(scenario.name))
         self._inner.reset(scenario)
         self._scenario = scenario
 

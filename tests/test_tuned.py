@@ -62,6 +62,16 @@ def shares(allocator, world):
     return allocator.allocate(Observation(world, np.array(0), raw)).tolist()
 
 
+def test_a_scenario_of_another_size_has_the_values_of_its_own(ship):
+    """They are tuned for the world, whatever its size: `many-64` has those of `many`."""
+    ship("many: {parameters: {share: 0.25}}")
+    allocator = Each.from_text("")
+    for name, share in (("many", 0.25), ("many-64", 0.25), ("many-on", 1.0), ("azure-64", 1.0)):
+        world = replace(AZURE, name=name)
+        allocator.reset(world)
+        assert shares(allocator, world) == [share, share]
+
+
 class TestPrecedence:
     TEXT = "azure: {parameters: {share: 0.25}}"
 
