@@ -8,13 +8,15 @@ from slicegym.baselines.learned import Learned
 from slicegym.envs import load_scenario
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.observation import n_features
+from slicegym.eval.session import describe, traces_in
+from slicegym.eval.suite import load_suite
 from slicegym.train.config import TrainConfig
 from slicegym.train.export import numpy_policy
 from slicegym.train.mixed_vec_env import MixedVecEnv
 from slicegym.train.outlook import columns, padded
 from slicegym.train.ppo import make_env, make_model
 from slicegym.train.sb3_vec_env import SliceVecEnv
-from slicegym.train.worlds import weighted, worlds
+from slicegym.train.worlds import own_suite, weighted, worlds
 
 MADE = {"action": "residual", "base": "demand", "network": "equivariant", "outlook": True}
 SMALL, LARGE = "bursty", "many-6"  # 4 and 6 agents
@@ -152,6 +154,32 @@ class TestWorlds:
         config = configuration(n_envs=7, batch_size=56, mixture=(LARGE,), variants=2, vary_load=1.1)
         env = make_env(config, load_scenario(SMALL)).unwrapped
         assert [part.num_envs for part in env.parts] == [2, 2, 2, 1]
+
+    @pytest.mark.traces("mooncake", "servegen_mm_image")
+    def test_some_agents_alone(self):
+        """Their calls are those that they have beside the others; the others' traces are unread."""
+        config = configuration(scenario="composite", agents=["vision", "coordinator"])
+        suite, whole = own_suite(config, "validation"), load_suite("composite-validation")
+        assert suite.scenario.agent_names == ("coordinator", "vision")
+        assert suite.scenario.gpus == whole.scenario.gpus
+        assert set(traces_in(describe(suite.scenario))) == {"mooncake", "servegen_mm_image"}
+        (episode, *_), all_agents = suite.episodes, whole.scenario
+        tape, beside = suite.scenario.tape(episode), all_agents.tape(episode)
+        for place, own in ((0, 0), (2, 1)):
+            found, wanted = (t.release[t.agent == a] for t, a in ((tape, own), (beside, place)))
+            np.testing.assert_array_equal(found, wanted)
+            assert len(found) > 100
+
+    @pytest.mark.parametrize(
+        ("scenario", "agents", "message"),
+        [
+            ("bursty", ["nobody"], "unknown agent 'nobody'"),
+            ("workflow", ["nlp"], "agents must be left out where agents call each other"),
+        ],
+    )
+    def test_agents_that_cannot_be_alone(self, scenario, agents, message):
+        with pytest.raises(ConfigError, match=message):
+            own_suite(configuration(scenario=scenario, agents=agents), "validation")
 
     def test_weights_of_the_reward(self):
         config = configuration(weights=[2, 0, 1])

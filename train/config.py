@@ -53,6 +53,7 @@ class TrainConfig:
         base: Allocator whose shares are corrected, where the action map corrects.
         without: Features that the policy is not told, by the names of the observation's columns:
             for ablations.
+        agents: Agents of the scenario that are there, each with its own stream; empty for all.
         mixture: Scenarios that are trained on beside the run's own, in equal parts of the batch;
             their agents must have the same features, and may be more or fewer. The base is then
             the rule as it is tuned for whatever is played.
@@ -100,6 +101,7 @@ class TrainConfig:
     action: str = "direct"
     base: str = ""
     without: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     mixture: tuple[str, ...] = ()
     variants: int = 1
     vary_load: float = 1.0
@@ -172,7 +174,7 @@ class TrainConfig:
     def _check_lists(self) -> None:
         hidden = check_hidden("net_arch", self.net_arch, self.network, at_most=4096)
         object.__setattr__(self, "net_arch", hidden)
-        for name in ("baselines", "mixture", "without"):
+        for name in ("baselines", "agents", "mixture", "without"):
             self._check_names(name)
         self._check_weights()
         if self.n_envs < self.parts:

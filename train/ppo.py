@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 from ..envs.errors import ConfigError
 from ..envs.loading import load_scenario
 from ..envs.spec import Scenario
-from ..eval.suite import load_suite
 from .callbacks import (
     LEARNER,
     BurnIn,
@@ -32,7 +31,7 @@ from .folder import CURVES_FOLDER, TrainingFolder, check_new, make_manifest
 from .mixed_vec_env import MixedVecEnv
 from .policy import AllocationPolicy, Plan
 from .sb3_vec_env import SliceVecEnv
-from .worlds import weighted, worlds
+from .worlds import own_suite, worlds
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,7 @@ def train(
     else:
         check_new(folder)
     load_scenario(config.scenario)  # its errors speak of the scenario, the suite's of a suite
-    suite = load_suite(f"{config.scenario}-validation").first(config.validation_episodes)
-    suite = replace(suite, scenario=weighted(config, suite.scenario))
+    suite = own_suite(config, "validation").first(config.validation_episodes)
     if resume:
         run.check_scenario(suite.scenario)
     validation = Validation(suite)

@@ -7,14 +7,52 @@ scenario as it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..envs.agent import Agent
+from ..envs.errors import ConfigError, unknown_name
 from ..envs.loading import load_scenario
 from ..envs.spec import Scenario, Weights
+from ..envs.workloads.compose import Streams
+from ..eval.suite import Suite, load_suite
 from .config import TrainConfig
+
+
+def own_suite(config: TrainConfig, split: str) -> Suite:
+    """Return the episodes of a split in a run's own scenario, with its agents and its weights.
+
+    Raises:
+        ConfigError: A scenario without a workload, or without the agents that are asked for.
+        TraceError: A trace is absent or damaged.
+    """
+    suite = load_suite(f"{config.scenario}-{split}")
+    scenario = weighted(config, with_agents(config.agents, suite.scenario))
+    assert scenario.workload is not None
+    episodes = tuple(scenario.workload.suite(scenario, split))
+    return replace(suite, scenario=scenario, episodes=episodes)
+
+
+def with_agents(names: Sequence[str], scenario: Scenario) -> Scenario:
+    """Return a scenario with some of its agents alone, each with its own stream; all for no name.
+
+    Raises:
+        ConfigError: A name that is no agent's, or agents that call each other.
+    """
+    if not names:
+        return scenario
+    for name in names:
+        if name not in scenario.agent_names:
+            raise unknown_name("agent", name, scenario.agent_names)
+    if not isinstance(scenario.workload, Streams):
+        raise ConfigError(
+            f"agents must be left out where agents call each other, as in {scenario.name!r}, got "
+            f"{list(names)}"
+        )
+    agents = tuple(agent for agent in scenario.agents if agent.name in names)
+    return replace(scenario, agents=agents, workload=scenario.workload.only(names))
 
 
 def weighted(config: TrainConfig, scenario: Scenario) -> Scenario:

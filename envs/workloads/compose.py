@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,6 +71,10 @@ class Streams(Workload):
             for agent, streams in self.streams
             for place, stream in enumerate(streams)
         )
+
+    def only(self, agents: Sequence[str]) -> Streams:
+        """Return the streams of some agents, as they are beside the others."""
+        return replace(self, streams=tuple(one for one in self.streams if one[0] in agents))
 
     def check(self, scenario: Scenario) -> None:
         """Raise `ConfigError` where agents differ, windows are too short or rates absurd."""

@@ -14,10 +14,11 @@ from ...envs.errors import ConfigError
 from ...envs.loading import load_scenario, read_yaml, shipped
 from ...envs.observation import n_features
 from ...eval.rollout import make_allocators
-from ...eval.suite import Suite, load_suite
+from ...eval.suite import Suite
 from ...eval.summary import REFERENCE
 from ..config import TrainConfig, load_config
 from ..folder import MANIFEST_FILE
+from ..worlds import own_suite
 from .cmd import PROGRAM
 
 MAX_BYTES = 1_000_000  # of a policy that is shipped
@@ -85,7 +86,7 @@ class Entry:
 
     def suite(self, split: str) -> Suite:
         """Return the episodes of a split that are played: of validation those of the training."""
-        suite = load_suite(f"{self.config.scenario}-{split}")
+        suite = own_suite(self.config, split)
         return suite.first(self.config.validation_episodes) if split == "validation" else suite
 
     def rivals(self) -> tuple[list[str], dict[str, str]]:
