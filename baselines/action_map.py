@@ -29,11 +29,12 @@ class ActionMap(Protocol):
     corrects: ClassVar[bool]
 
     def shares(self, actions: Floats, base: Floats | None, scenario: Scenario) -> Floats:
-        """Return requested shares, (B, N) [GPU].
+        """Return requested shares, (B, N) [GPU], beside the rest of the base's request.
 
         Args:
             actions: (B, N · per_agent), within [-1, 1].
-            base: Shares that the base allocator requests, (B, N) [GPU]; `None` without one.
+            base: Shares that the base allocator requests, (B, N) [GPU], and the rest of its
+                request where it makes one, (B, n_requests); `None` without one.
             scenario: Whose pool is shared.
         """
 
@@ -71,7 +72,8 @@ class Residual:
     g = h · SPAN^a, and at its ends a decides whether the agent is served at all: a = -1 closes it,
     a = 1 opens it, with at least its footprint. Nothing is corrected at 0. Whom the base serves,
     however little, is served unless it is closed: rules hold an agent by the least share that
-    counts, and a share below that would drop it.
+    counts, and a share below that would drop it. Where the base also says how large the pool is to
+    be, or which node an agent is to be on, it is obeyed.
     """
 
     per_agent: ClassVar[int] = 1
@@ -89,9 +91,9 @@ class Residual:
 
 @rule
 def _corrected(actions: Floats, base: Floats, footprint: Floats, least: float) -> Floats:
-    shares = np.empty_like(base)
+    shares = base.copy()
     for b in range(len(base)):
-        for i in range(base.shape[1]):
+        for i in range(len(footprint)):
             action = actions[b, i]
             share = max(base[b, i] * SPAN**action, min(base[b, i], least))
             share = max(share, footprint[i], least) if action >= 1.0 else share

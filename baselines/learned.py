@@ -52,7 +52,8 @@ def with_base(flat: Weights, base: Shares | None, encoded: Encoding) -> Weights:
 
     Args:
         flat: Flat observations, shape (B, N · features).
-        base: Shares of the base allocator, shape (B, N) [GPU]; `None` without one.
+        base: Request of the base allocator, shares first, (B, N) or (B, n_requests) [GPU]; `None`
+            without one.
         encoded: What the observations were encoded with.
     """
     features = flat.reshape(len(flat), len(encoded.constants), -1)
@@ -160,10 +161,11 @@ class Learned(Allocator):
             self.reset(scenario)
         base = None
         if self._base is not None:
-            base = self._base.allocate(observation).reshape(-1, scenario.n_agents)
+            base = self._base.allocate(observation)
+            base = base.reshape(-1, base.shape[-1])
         flat = self._encoding.flat(observation)
         shares = self._shares(flat.reshape(-1, flat.shape[-1]), base)
-        return shares.reshape(observation.queue.shape)
+        return shares.reshape(*observation.queue.shape[:-1], -1)
 
     def _shares(self, flat: Weights, base: Shares | None) -> Shares:
         """Return the shares for flat observations, (B, N · features)."""

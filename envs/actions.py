@@ -100,6 +100,15 @@ class Actions:
         return np.stack(each).reshape(*np.shape(blocked), -1)
 
 
+def fractions(scenario: Scenario, requests: Floats) -> Floats:
+    """Return the actions that stand for requests of shares, (..., N) or (..., n_requests)."""
+    found = requests / scenario.gpus
+    n = scenario.n_agents
+    if scenario.n_nodes > 1 and requests.shape[-1] == scenario.n_requests:
+        found[..., -n:] = (requests[..., -n:] + 1.5) / (scenario.n_nodes + 1)  # `_nodes`, undone
+    return found
+
+
 def _numbers(field: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         numbers = np.asarray(values)

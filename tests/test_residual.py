@@ -18,8 +18,14 @@ OUTLOOK = 6 * 2 + 1  # columns in the tiny scenario
 
 class TestUncorrected:
     # `knative` remembers what it saw, so that it must see every decision once, and in order.
-    @pytest.mark.parametrize("base", ["demand", "knative"])
-    @pytest.mark.parametrize("scenario", ["bursty", "workflow"])
+    # `two_level` says, too, where agents are to be.
+    @pytest.mark.parametrize(
+        ("scenario", "base"),
+        [
+            *(("bursty", "demand"), ("workflow", "demand"), ("bursty", "knative")),
+            *(("workflow", "knative"), ("hierarchy", "two_level"), ("pool", "two_level")),
+        ],
+    )
     def test_it_plays_as_the_rule_alone(self, scenario, base):
         world = load_scenario(scenario)
         env = SliceVecEnv(

@@ -16,6 +16,7 @@ from ..baselines.learned import make_base, with_base
 from ..baselines.policy.header import check_base, encoding
 from ..baselines.policy.networks import NETWORKS
 from ..envs import checks
+from ..envs.actions import fractions
 from ..envs.episodes import as_scenario
 from ..envs.errors import ConfigError
 from ..envs.observation import feature_places, n_features
@@ -176,8 +177,8 @@ class SliceVecEnv(BatchVecEnv):
             ValueError: An action that is not a finite number.
         """
         shares = self.action_map.shares(self._actions, self._asked, self.scenario)
-        fractions = shares / self.scenario.gpus
-        flat, rewards, _, dones, step = self.envs.step(fractions)  # type: ignore[arg-type]
+        actions = fractions(self.scenario, shares)
+        flat, rewards, _, dones, step = self.envs.step(actions)  # type: ignore[arg-type]
         self._played += 1
         self._sums += (rewards, *(step[term] for term in TERMS))
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
