@@ -187,6 +187,10 @@ class TestConfig:
     def test_every_shipped_one_is_read(self, name):
         assert load_config(name).split == "train"
 
+    def test_a_text_may_be_emptied(self):
+        config = load_config("composite", ["base=", "action=direct"])
+        assert (config.base, config.action) == ("", "direct")
+
     def test_overrides_are_read_by_the_type_of_their_field(self):
         config = load_config(
             "bursty",

@@ -26,7 +26,7 @@ from .training import SCENARIO, TINY
 
 ROOT = Path(__file__).parents[1]
 RIVALS = "demand,processor_sharing"
-DOCUMENT = f"# Mine\n\n{summary.BEGIN}\n{summary.END}\n\nThe end.\n"
+DOCUMENT = "# Mine\n\n<!-- zoo: begin -->\n<!-- zoo: end -->\n\nThe end.\n"
 
 
 def write_inputs(folder):

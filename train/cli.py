@@ -35,6 +35,7 @@ app = typer.Typer(
         "slicegym-train bursty seed=1 total_timesteps=5e6 --out runs/bursty-1 --resume",
         "slicegym-train tune azure --trials 40 --out azure-tuned.yaml",
         "slicegym-train zoo azure --seeds 5 --jobs 2",
+        "slicegym-train experiment ablations --seeds 3",
     ),
 )
 def train(
@@ -60,8 +61,9 @@ def train(
     TensorBoard curves, in which every baseline lies beside the policy. Held-out data is not
     touched: `slicegym-eval run` is for that.
 
-    `slicegym-train tune CONFIG` searches for better hyperparameters, and `slicegym-train zoo` makes
-    the shipped policies, which the allocator ppo runs; see their own --help.
+    `slicegym-train tune CONFIG` searches for better hyperparameters, `slicegym-train zoo` makes the
+    shipped policies, which the allocator ppo runs, and `slicegym-train experiment NAME` compares
+    ways to train; see their own --help.
     """
     require_libraries()
     from . import ppo
@@ -123,4 +125,8 @@ def main(arguments: list[str] | None = None) -> None:
 
         named = asked[1:] or ["--"]  # nothing named is everything, and no call for help
         sys.exit(run_app(cmd.app, cmd.PROGRAM, named))
+    if asked[:1] == ["experiment"]:
+        from .experiments import cmd as experiment_cmd
+
+        sys.exit(run_app(experiment_cmd.app, experiment_cmd.PROGRAM, asked[1:]))
     sys.exit(run_app(app, PROGRAM, asked))

@@ -271,11 +271,13 @@ def _read(name: str | Path) -> Mapping[str, object]:
 
 def _parse_override(text: str) -> tuple[str, object]:
     key, equals, value = (part.strip() for part in text.partition("="))
+    hints = get_type_hints(TrainConfig)
+    if equals and key and key not in hints:
+        raise unknown_name("training option", key, hints)
+    if value == "" and hints.get(key) is str and equals:
+        return key, ""  # base= for no rule
     if not equals or not key or not value:
         raise ConfigError(f"an override must be key=value, got {text!r}")
-    hints = get_type_hints(TrainConfig)
-    if key not in hints:
-        raise unknown_name("training option", key, hints)
     number = _as_number(value)
     if number is not None and hints[key] in (float, float | None):
         return key, number

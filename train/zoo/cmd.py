@@ -122,13 +122,6 @@ def _make(entries: list[Entry], jobs: int, document: Path | None) -> None:
 
 
 def _renew(document: Path, zoo: Path) -> None:
-    from ...eval.output import write_atomically
-    from .summary import summary_table, with_table
+    from .summary import renew, summary_table
 
-    try:
-        before = document.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read {document}: {error.strerror or error}") from error
-    after = with_table(before, summary_table(zoo, document.parent))
-    if after != before:
-        write_atomically(document, after)
+    renew(document, summary_table(zoo, document.parent))

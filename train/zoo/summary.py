@@ -10,12 +10,12 @@ from typing import Any
 
 from ...baselines.zoo import policies
 from ...envs.errors import ConfigError
+from ...eval.output import write_atomically
 from ..folder import MANIFEST_FILE
 from .card import CARD_FILE
 from .compare import LEARNER
 from .words import difference, number, percent, table, verdict
 
-BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 HEADERS = (
     *("scenario", "seeds", "blocks", "static", "best rival", "its reward", "`ppo`", "bound"),
     *("`ppo` minus the rival [95 %]", "verdict", "distance closed", "µs"),
@@ -43,17 +43,33 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def with_table(text: str, found: str) -> str:
-    """Return a document with its table renewed.
+def renew(document: Path, found: str | None, name: str = "zoo") -> None:
+    """Renew the table of a name in a document; with no table only see that it has a place.
+
+    Raises:
+        ConfigError: The document cannot be read, or has no place for it.
+    """
+    try:
+        before = document.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {document}: {error.strerror or error}") from error
+    after = with_table(before, found or "", name)
+    if found is not None and after != before:
+        write_atomically(document, after)
+
+
+def with_table(text: str, found: str, name: str = "zoo") -> str:
+    """Return a document with the table of a name renewed.
 
     Raises:
         ConfigError: It has no place for one.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ConfigError(f"the table's document must have the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{found}\n\n{END}{after}"
+        raise ConfigError(f"the table's document must have the lines {first} and {last}")
+    return f"{before}{begin}\n\n{found}\n\n{end}{after}"
 
 
 def _row(manifest: Mapping[str, Any], card: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Questions to training, a YAML file each: variants of a recipe, judged on the same tapes."""
