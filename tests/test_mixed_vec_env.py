@@ -72,7 +72,7 @@ class TestEnvironments:
 class TestPolicy:
     @pytest.fixture
     def made(self):
-        config, scenario = configuration(mixture=(LARGE,)), load_scenario(SMALL)
+        config, scenario = configuration(mixture=(LARGE,), pinned=False), load_scenario(SMALL)
         env = make_env(config, scenario)
         return config, env, make_model(config, env, scenario)
 

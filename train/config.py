@@ -51,12 +51,13 @@ class TrainConfig:
         activation: `relu`, or `tanh`, which learns as well and takes a fifth longer.
         action: Action map, from the network's outputs to shares (`baselines/action_map.py`).
         base: Allocator whose shares are corrected, where the action map corrects.
+        pinned: Whether the exported policy corrects the base with the parameters that it has in
+            the run's own scenario; otherwise with those that are tuned for what it plays.
         without: Features that the policy is not told, by the names of the observation's columns:
             for ablations.
         agents: Agents of the scenario that are there, each with its own stream; empty for all.
         mixture: Scenarios that are trained on beside the run's own, in equal parts of the batch;
-            their agents must have the same features, and may be more or fewer. The base is then
-            the rule as it is tuned for whatever is played.
+            their agents must have the same features, and may be more or fewer.
         variants: Versions of each of these scenarios: itself, and others that are drawn.
         vary_load: Largest factor by which a drawn version serves calls faster or slower.
         vary_mix: Largest such factor of single agents.
@@ -100,6 +101,7 @@ class TrainConfig:
     activation: str = "relu"
     action: str = "direct"
     base: str = ""
+    pinned: bool = True
     without: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     mixture: tuple[str, ...] = ()
@@ -130,7 +132,7 @@ class TrainConfig:
         ):
             checks.one_of(name, getattr(self, name), known)
         check_base(self.action, self.base)
-        for name in ("outlook", "normalize_reward", "staggered"):
+        for name in ("pinned", "outlook", "normalize_reward", "staggered"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
         self._check_lists()

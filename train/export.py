@@ -57,7 +57,7 @@ def _exported(
         hidden=config.net_arch,
         activation=config.activation,
         action=config.action,
-        base=config.base if config.mixture else pinned(config.base, scenario),
+        base=pinned(config.base, scenario) if config.pinned else config.base,
         weights_sha256=hashlib.sha256(save_arrays(arrays)).hexdigest(),
     )
     return header, arrays
