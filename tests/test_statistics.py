@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from slicegym.eval.statistics import (
     block_means,
@@ -17,6 +18,13 @@ def test_a_worked_t_interval():
     assert interval.mean == 2.5
     assert interval.low == pytest.approx(2.5 - 2.054260, abs=1e-6)
     assert interval.high == pytest.approx(2.5 + 2.054260, abs=1e-6)
+
+
+def test_it_is_that_of_scipy():
+    values = np.random.default_rng(4).normal(size=11)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    interval = t_interval(values)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_few_blocks_are_said_to_be_few():
@@ -73,27 +81,28 @@ def test_intervals_cover_what_they_promise():
 
 
 class TestCrossed:
-    def test_two_seeds_are_drawn_with_their_probabilities(self):
-        # All blocks alike: the mean is 0, ½ or 1 with probabilities ¼, ½, ¼.
+    def test_seeds_alone_leave_as_many_degrees_of_freedom_as_there_are_others(self):
+        # All blocks alike: the mean of 0 and 1, s/√2 = ½, t(0.975; 1) = 12.706205.
         interval = crossed_difference(np.repeat([[0.0], [1.0]], 8, axis=1))
-        assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
-        assert (interval.n_blocks, interval.note) == (8, "")
+        assert interval.mean == 0.5
+        assert interval.high == pytest.approx(0.5 + 12.706205 * 0.5, abs=1e-6)
+        assert (interval.n_blocks, interval.note) == (8, "2 seeds: narrow where seeds differ")
 
-    def test_the_variance_is_that_of_both_factors_and_their_interaction(self):
-        # Owen (2007), for counts drawn independently: Σ(row means)²/R² + Σ(column means)²/C²
-        # + Σ(residuals)²/(RC)², all about the mean; many rows and columns make it normal.
-        rng = np.random.default_rng(2)
-        n, m = 40, 60
-        values = rng.normal(0, 2, (n, 1)) + rng.normal(0, 3, (1, m)) + rng.normal(0, 9, (n, m))
-        rows = values.mean(1) - values.mean()
-        columns = values.mean(0) - values.mean()
-        rest = values - values.mean() - rows[:, None] - columns
-        variance = sum((x**2).sum() / x.size**2 for x in (rows, columns, rest))
-        interval = crossed_difference(values)
-        assert interval.mean == pytest.approx(values.mean())
-        half = 1.959964 * math.sqrt(variance)
-        assert interval.high - interval.mean == pytest.approx(half, rel=0.04)
-        assert interval.mean - interval.low == pytest.approx(half, rel=0.04)
+    def test_blocks_alone_have_students_interval(self):
+        # Seeds with the same mean, and less of it than noise: nothing is drawn from them.
+        luck, noise = np.arange(8.0), np.tile([0.5, -0.5], 4)
+        interval = crossed_difference(np.array([luck + noise, luck - noise] * 3))
+        plain = t_interval(luck)
+        assert (interval.low, interval.high) == pytest.approx((plain.low, plain.high))
+
+    def test_a_worked_mix_of_both(self):
+        # Effects ±½ of 2 seeds, ±√7/2 of 8 blocks, ±√7/4 of both: mean squares 4, 4 and 1, so that
+        # V = (4 + 4 − 1)/16 and ν = 7²/(4²/1 + 4²/7 + 1²/7) = 343/129.
+        blocks = np.tile([1.0, 1.0, -1.0, -1.0], 2) * math.sqrt(7) / 2
+        both = np.tile([1.0, -1.0, 1.0, -1.0], 2) * math.sqrt(7) / 4
+        interval = crossed_difference(np.array([0.5 + blocks + both, -0.5 + blocks - both]))
+        half = stats.t.ppf(0.975, 343 / 129) * math.sqrt(7 / 16)
+        assert (interval.low, interval.high) == pytest.approx((-half, half))
 
     def test_few_blocks_have_students_interval_of_the_means_over_seeds(self):
         # The means of the columns are 1, 2, 3, 4, as above.
@@ -104,9 +113,8 @@ class TestCrossed:
     def test_one_seed_says_nothing_about_others(self):
         assert crossed_difference(np.arange(8.0)[None]).note == "one seed: nothing about others"
 
-    def test_the_same_differences_have_the_same_interval(self):
-        values = np.random.default_rng(3).normal(size=(5, 16))
-        assert crossed_difference(values) == crossed_difference(values)
+    def test_five_seeds_are_enough_to_say_nothing(self):
+        assert crossed_difference(np.random.default_rng(3).normal(size=(5, 16))).note == ""
 
     def test_nothing_is_an_error(self):
         with pytest.raises(ValueError, match="at least one block, got none"):

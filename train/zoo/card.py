@@ -64,8 +64,8 @@ def _method(manifest: Mapping[str, Any]) -> str:
         )
     note = f" ({found['note']})" if found["note"] else ""
     return (
-        "Intervals are those of the pigeonhole bootstrap (Owen 2007) over blocks and seeds, drawn "
-        f"independently{note}."
+        "Intervals are Student's over blocks and seeds, both random, with Satterthwaite's degrees "
+        f"of freedom{note}."
     )
 
 

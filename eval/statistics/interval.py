@@ -20,21 +20,22 @@ Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 # Below this many blocks Student's quantile is large and normality is faith.
 ENOUGH_BLOCKS = 8
-RESAMPLES = 20_000
+STUDENT = "Student's t"
 # Below this there is no room between static and the bound, and no score (docs/model.md).
 LEAST_ROOM = 1e-9
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over blocks with its two-sided 95 % t-interval.
+    """An estimate over blocks with its two-sided 95 % interval.
 
     Attributes:
-        mean: Mean over blocks.
+        mean: The estimate; a mean over blocks unless the function says otherwise.
         low: Lower end, `None` where fewer than two blocks allow no interval.
         high: Upper end, likewise.
         n_blocks: Independent blocks.
         note: What a reader must know about it; empty where there is nothing.
+        method: Which interval it is.
     """
 
     mean: float
@@ -42,6 +43,7 @@ class Interval:
     high: float | None
     n_blocks: int
     note: str
+    method: str = STUDENT
 
 
 def block_means(values: Sequence[float], blocks: Sequence[str]) -> Floats:
@@ -57,7 +59,7 @@ def block_means(values: Sequence[float], blocks: Sequence[str]) -> Floats:
 
 
 def t_interval(means: Floats) -> Interval:
-    """Return mean ± t·s/√n of independent values, (n,).
+    """Return mean ± t·s/√n of independent values, (n,) (Student, Biometrika 6(1), 1908).
 
     Raises:
         ValueError: There is no value.
@@ -68,10 +70,18 @@ def t_interval(means: Floats) -> Interval:
     centre = float(np.mean(means))
     if n < 2:
         return Interval(centre, None, None, n, "one block: no interval")
-    quantile = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
-    half = quantile * float(np.std(means, ddof=1)) / math.sqrt(n)
-    note = "" if n >= ENOUGH_BLOCKS else f"{n} blocks: indicative"
-    return Interval(centre, centre - half, centre + half, n, note)
+    half = t_quantile(n - 1) * float(np.std(means, ddof=1)) / math.sqrt(n)
+    return Interval(centre, centre - half, centre + half, n, few(n))
+
+
+def t_quantile(freedom: float) -> float:
+    """Return the quantile of Student's t that bounds a two-sided interval."""
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+
+
+def few(n_blocks: int) -> str:
+    """Return the note that says that blocks are few, empty where they are enough."""
+    return "" if n_blocks >= ENOUGH_BLOCKS else f"{n_blocks} blocks: indicative"
 
 
 def paired_difference(
@@ -84,37 +94,6 @@ def paired_difference(
     """
     differences = [a - b for a, b in zip(values, reference, strict=True)]
     return t_interval(block_means(differences, blocks))
-
-
-def crossed_difference(differences: Floats) -> Interval:
-    """Return the mean of paired differences that training seeds and blocks share, and its interval.
-
-    Every seed plays every block, so that differences of one seed go together, and those of one
-    block, too. The pigeonhole bootstrap (A. B. Owen, The pigeonhole bootstrap, Annals of Applied
-    Statistics 1(2), 2007) draws seeds and blocks anew, independently of each other, and takes the
-    mean over what was drawn; the interval lies between the 2.5 and 97.5 % quantiles of such means.
-    Of n seeds it sees (n − 1)/n of their variance, so that with few of them it is a little narrow.
-    Below `ENOUGH_BLOCKS` blocks it is Student's over the blocks, each with its mean over the seeds,
-    which says nothing of other seeds.
-
-    Args:
-        differences: Of every training seed on every block, (seeds, blocks).
-
-    Raises:
-        ValueError: There is none.
-    """
-    by_block = differences.mean(axis=0)
-    n_seeds, n_blocks = differences.shape
-    plain = t_interval(by_block)
-    if n_blocks < ENOUGH_BLOCKS:
-        return plain
-    rng = np.random.default_rng(0)  # the same differences have the same interval
-    seeds = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), RESAMPLES) / n_seeds
-    blocks = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), RESAMPLES) / n_blocks
-    means = np.einsum("rs,sb,rb->r", seeds, differences, blocks, optimize=True)
-    low, high = np.quantile(means, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])
-    note = "one seed: nothing about others" if n_seeds == 1 else ""
-    return Interval(plain.mean, float(low), float(high), n_blocks, note)
 
 
 def score_interval(
