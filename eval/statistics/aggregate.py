@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .interval import ENOUGH_BLOCKS, LEAST_ROOM, Floats, Interval, block_means, t_quantile
-from .stratified import studentised_interval
+from .interval import LEAST_ROOM, Floats, Interval, block_means, few, t_quantile
+from .stratified import few_in_strata, moments, studentised_interval
 
 TRIMMED = "Student's t of the trimmed mean (Tukey and McLaughlin)"
 # So close to a quartile, a sum of weights has reached it, but for rounding.
@@ -68,24 +68,24 @@ def iqm_interval(strata: Mapping[str, Floats]) -> Interval:
     promises with so few runs as here.)
 
     Args:
-        strata: Scores by family, one for each independent block, (blocks,).
+        strata: Scores by family, one for each independent block, (blocks,); a family without
+            scores (`block_scores`) is left out.
 
     Raises:
         ValueError: There is no score.
     """
-    sizes = [len(part) for part in strata.values()]
-    scores = np.concatenate([*strata.values(), np.array([])])
-    mean, pulled = _middle(scores, np.repeat(1 / np.maximum(sizes, 1), sizes))
-    alone = [name for name, part in strata.items() if len(part) < 2]
+    known = {name: part for name, part in strata.items() if len(part)}
+    sizes = [len(part) for part in known.values()]
+    scores = np.concatenate([*known.values(), np.array([])])
+    mean, pulled = _middle(scores, np.repeat(1 / np.array(sizes, dtype=np.float64), sizes))
+    alone = [name for name, part in known.items() if len(part) < 2]
     if alone:
-        note = f"fewer than two blocks in {', '.join(alone)}: no interval"
+        note = f"one block in {', '.join(alone)}: no interval"
         return Interval(mean, None, None, len(scores), note, TRIMMED)
     parts = np.split(pulled, np.cumsum(sizes)[:-1])
-    added = np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
-    freedom = np.array(sizes) - 1
-    worth = added.sum() ** 2 / (added**2 / freedom).sum() if added.any() else freedom.sum()
-    half = t_quantile(max(1.0, float(worth) / 2)) * math.sqrt(added.sum())
-    note = "" if worth >= ENOUGH_BLOCKS - 1 else f"worth {worth + 1:.1f} blocks: indicative"
+    _, variance, freedom = moments(parts)
+    half = t_quantile(max(1.0, freedom / 2)) * math.sqrt(variance)
+    note = few(len(scores)) if len(parts) == 1 else few_in_strata(parts)
     return Interval(mean, mean - half, mean + half, len(scores), note, TRIMMED)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from .interval import CONFIDENCE, Floats, Interval, block_means, few
+from .interval import CONFIDENCE, Floats, Interval, block_means, few, t_quantile
 
 WILSON = "Wilson's score interval"
 LOGIT = "normal, on the scale of log odds"
@@ -45,8 +45,10 @@ def wilson(parts: Floats) -> Interval:
     With p their mean, m their effective number and z the normal quantile, the ends are
     (p + z²/2m ± z·√(p(1 − p)/m + z²/4m²)) / (1 + z²/m) (E. B. Wilson, Probable inference, the law
     of succession, and statistical inference, JASA 22, 1927). Of zeros and ones m = n; of values in
-    between, which vary less, it is how many zeros and ones would tell as much (L. Kish, Survey
-    Sampling, 1965, ch. 8): m = max(n, n·p(1 − p)/s²), s² their variance.
+    between, which vary less, it is how many zeros and ones would tell as much,
+    m = max(n, n·p(1 − p)/s²·(z/t)²), with their variance s² and Student's quantile t of n − 1
+    degrees of freedom (E. L. Korn and B. I. Graubard, Confidence intervals for proportions with
+    small expected number of positive counts, Survey Methodology 24(2), 1998).
 
     Raises:
         ValueError: There is no value.
@@ -55,10 +57,16 @@ def wilson(parts: Floats) -> Interval:
     if n == 0:
         raise ValueError("an interval needs at least one block, got none")
     p = float(np.mean(parts))
-    variance = float(np.var(parts, ddof=1)) if n > 1 else 0.0
-    m = max(n, n * p * (1 - p) / variance) if variance else n
-    low, high = wilson_ends(p, m)
+    low, high = wilson_ends(p, _effective_number(parts, p))
     return Interval(p, low, high, n, few(n), WILSON)
+
+
+def _effective_number(parts: Floats, p: float) -> float:
+    n = len(parts)
+    variance = float(np.var(parts, ddof=1)) if n > 1 else 0.0
+    if not variance:
+        return n
+    return max(n, n * p * (1 - p) / variance * (Z / t_quantile(n - 1)) ** 2)
 
 
 def wilson_ends(p: float, m: float) -> tuple[float, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from .interval import ENOUGH_BLOCKS, Floats, Interval, t_interval, t_quantile
+from .interval import CONFIDENCE, ENOUGH_BLOCKS, Floats, Interval, t_interval, t_quantile
 
 BOOTSTRAP = "studentised bootstrap"
 WELCH = "Student's t over strata (Satterthwaite)"
@@ -44,7 +44,7 @@ def stratified_interval(strata: Mapping[str, Floats]) -> Interval:
     Where a stratum has fewer than `ENOUGH_IN_STRATUM` blocks, or Σ(n_h − 1) is less than
     `ENOUGH_BLOCKS` − 1, it is mean ± t·√V with ν = V²/Σ((s_h²/n_h/H²)²/(n_h − 1)) degrees of
     freedom (B. L. Welch, The generalization of "Student's" problem …, Biometrika 34, 1947;
-    Satterthwaite 1946), indicative where ν < `ENOUGH_BLOCKS` − 1.
+    Satterthwaite 1946), and indicative.
 
     Args:
         strata: Values by stratum, one for each independent block, (blocks,).
@@ -52,57 +52,56 @@ def stratified_interval(strata: Mapping[str, Floats]) -> Interval:
     Raises:
         ValueError: There is no stratum, or an empty one.
     """
-    empty = [name for name, part in strata.items() if len(part) == 0]
-    if empty or not strata:
-        raise ValueError(
-            f"an interval needs at least one block, got none in {empty or 'no strata'}"
-        )
-    parts = [np.asarray(part, dtype=np.float64) for part in strata.values()]
+    parts = list(strata.values())
+    if not parts or not all(map(len, parts)):
+        raise ValueError("an interval needs at least one block, got none in a stratum")
     if len(parts) == 1:
         return studentised_interval(parts[0])
     alone = [name for name, part in strata.items() if len(part) < 2]
     if alone:
         note = f"one block in {', '.join(alone)}: no interval"
-        return Interval(_mean(parts), None, None, sum(map(len, parts)), note)
-    is_enough = sum(len(part) - 1 for part in parts) >= ENOUGH_BLOCKS - 1
-    is_enough &= min(map(len, parts)) >= ENOUGH_IN_STRATUM
-    return _bootstrap(parts) if is_enough else _welch(parts)
+        mean = float(np.mean([part.mean() for part in parts]))
+        return Interval(mean, None, None, sum(map(len, parts)), note)
+    return _welch(parts) if few_in_strata(parts) else _bootstrap(parts)
 
 
-def _mean(parts: list[Floats]) -> float:
-    return float(np.mean([part.mean() for part in parts]))
-
-
-def _variances(parts: list[Floats]) -> Floats:
-    """Return what each stratum adds to the variance of the mean, (strata,)."""
-    return np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
-
-
-def _freedom(parts: list[Floats]) -> float:
-    """Return Satterthwaite's degrees of freedom; all there are where nothing varies."""
-    added, freedom = _variances(parts), np.array([len(part) - 1 for part in parts])
+def moments(parts: Sequence[Floats]) -> tuple[float, float, float]:
+    """Return the mean of the strata's means, its variance V and its degrees of freedom ν."""
+    mean = float(np.mean([part.mean() for part in parts]))
+    added = np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
+    freedom = np.array([len(part) - 1 for part in parts])
     if not added.any():
-        return float(freedom.sum())
-    return float(added.sum() ** 2 / (added**2 / freedom).sum())
+        return mean, 0.0, float(freedom.sum())
+    return mean, float(added.sum()), float(added.sum() ** 2 / (added**2 / freedom).sum())
 
 
-def _welch(parts: list[Floats]) -> Interval:
-    mean, freedom, n_blocks = _mean(parts), _freedom(parts), sum(map(len, parts))
-    half = t_quantile(freedom) * math.sqrt(_variances(parts).sum())
-    note = "" if freedom >= ENOUGH_BLOCKS - 1 else f"worth {freedom + 1:.1f} blocks: indicative"
+def few_in_strata(parts: Sequence[Floats]) -> str:
+    """Return the note that says that blocks are few in all or in one stratum, or empty."""
+    n_blocks, least = sum(map(len, parts)), min(map(len, parts))
+    if n_blocks - len(parts) < ENOUGH_BLOCKS - 1:
+        return f"{n_blocks} blocks in {len(parts)} families: indicative"
+    return "" if least >= ENOUGH_IN_STRATUM else f"{least} blocks in a family: indicative"
+
+
+def _welch(parts: Sequence[Floats]) -> Interval:
+    mean, variance, freedom = moments(parts)
+    half = t_quantile(freedom) * math.sqrt(variance)
+    n_blocks, note = sum(map(len, parts)), few_in_strata(parts)
     return Interval(mean, mean - half, mean + half, n_blocks, note, WELCH)
 
 
-def _bootstrap(parts: list[Floats]) -> Interval:
-    low, high = np.quantile(_pivots(parts), [0.025, 0.975])
+def _bootstrap(parts: Sequence[Floats]) -> Interval:
+    # Without interpolation, which knows no infinity.
+    ends = 0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2
+    low, high = np.quantile(_pivots(parts), ends, method="inverted_cdf")
     if not np.isfinite([low, high]).all():  # draws of nothing but ties
         return _welch(parts)
-    mean, deviation = _mean(parts), math.sqrt(_variances(parts).sum())
-    ends = mean - high * deviation, mean - low * deviation
-    return Interval(mean, float(ends[0]), float(ends[1]), sum(map(len, parts)), "", BOOTSTRAP)
+    mean, variance, _ = moments(parts)
+    low, high = (mean - float(end) * math.sqrt(variance) for end in (high, low))
+    return Interval(mean, low, high, sum(map(len, parts)), "", BOOTSTRAP)
 
 
-def _pivots(parts: list[Floats]) -> Floats:
+def _pivots(parts: Sequence[Floats]) -> Floats:
     """Return t* of every draw, (RESAMPLES,); infinite where a draw shows no variance."""
     shift, variance = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
     for part, draws in zip(parts, _draws(tuple(map(len, parts))), strict=True):
@@ -110,10 +109,10 @@ def _pivots(parts: list[Floats]) -> Floats:
         mean = draws @ centred
         shift += mean
         variance += (draws @ centred**2 - mean**2) / (len(part) - 1)
-    scale = max((float(part.var()) for part in parts), default=0.0)
+    scale = max(float(part.var()) for part in parts)
     known = variance > NO_VARIANCE * scale
     pivots = np.where(shift == 0, 0.0, np.copysign(np.inf, shift))
-    return np.divide(shift, np.sqrt(variance, where=known), out=pivots, where=known)
+    return np.divide(shift, np.sqrt(np.where(known, variance, 1.0)), out=pivots, where=known)
 
 
 @lru_cache(maxsize=8)
