@@ -134,7 +134,7 @@ class TestWindows:
         assert found.note == "8 windows of one trace: indicative"
 
     def test_what_hangs_together_tells_less(self):
-        # y_i = ½·y_{i−1} + e_i: the mean varies (1 + ½)/(1 − ½) = 3 times as much as if independent.
+        # y_i = ½·y_{i−1} + e_i: its mean varies (1 + ½)/(1 − ½) = 3 times as much as of e.
         rng = np.random.default_rng(3)
         ratios = []
         for _ in range(100):

@@ -57,22 +57,21 @@ class TestInterquartileMean:
         repeated = interquartile_mean(np.repeat(scores, [3, 1, 4, 1, 5]))
         assert interquartile_mean(scores, np.array([3.0, 1, 4, 1, 5])) == pytest.approx(repeated)
 
-    def test_the_interval_is_that_of_scipy(self):
-        # Winsorised deviations over the trimmed number: Yuen's standard error, which differs by
-        # n·(n − 1)/(…) alone: s_w·√((n − 1)/(h·(h − 1))) there, 2·s_w/√n here, h = n/2.
-        scores, n = RNG.normal(size=40), 40
+    @pytest.mark.parametrize("n", [9, 12, 40])
+    def test_the_interval_is_that_of_the_winsorised_scores(self, n):
+        scores = RNG.normal(size=n)
+        ends = np.quantile(scores, [0.25, 0.75], method="averaged_inverted_cdf")
+        deviation = np.clip(scores, *ends).std(ddof=1)
         found = iqm_interval({"a": scores})
-        half = (found.high - found.low) / 2
-        yuen = stats.mstats.trimmed_stde(scores, limits=(0.25, 0.25), inclusive=(True, True))
-        ours = yuen * math.sqrt(20 * 19 / 39) * 2 / math.sqrt(n)
-        # scipy winsorises one value further in; the two quartiles are neighbours.
-        assert half == pytest.approx(stats.t.ppf(0.975, 39 / 2) * ours, rel=0.06)
+        half = stats.t.ppf(0.975, (n - 1) / 2) * 2 * deviation / math.sqrt(n)
+        assert found.high - found.mean == pytest.approx(half)
+        assert found.mean - found.low == pytest.approx(half)
 
     def test_a_worked_interval(self):
-        # 1 … 8: quartiles 2 and 6, z = 4, 4, 6, 8, 10, 12, 12, 12, whose mean is 8.5.
+        # 1 … 8: quartiles 2.5 and 6.5, z = 5, 5, 6, 8, 10, 12, 13, 13, deviations from 9 squared
+        # 16, 16, 9, 1, 1, 9, 16, 16, together 84: V = 84/7/8 = 1.5.
         found = iqm_interval({"a": np.arange(1.0, 9.0)})
-        variance = (2 * 4.5**2 + 2.5**2 + 0.5**2 + 1.5**2 + 3 * 3.5**2) / 7
-        half = stats.t.ppf(0.975, 3.5) * math.sqrt(variance / 8)
+        half = stats.t.ppf(0.975, 3.5) * math.sqrt(1.5)
         assert found.mean == 4.5
         assert (found.low, found.high) == pytest.approx((4.5 - half, 4.5 + half))
         assert (found.n_blocks, found.note) == (8, "")

@@ -59,7 +59,8 @@ def iqm_interval(strata: Mapping[str, Floats]) -> Interval:
     Each family is as heavy as any other, and the blocks of one as each other. The interval is the
     trimmed mean's (J. W. Tukey and D. H. McLaughlin, Less vulnerable confidence and significance
     procedures for location based on a single sample, Sankhyā A 25(3), 1963): to the first order the
-    estimate varies as the mean of z = 2·min(max(x, q₁), q₃), q₁ and q₃ the quartiles. With H
+    estimate varies as the mean of z = 2·min(max(x, q₁), q₃), q₁ and q₃ the quartiles (halfway
+    between two scores where a quarter ends with one, which covers better than either). With H
     families, n_h blocks in family h and s_h the standard deviation of z there, it is
     IQM ± t·√V, V = Σ s_h²/n_h / H², with half of Satterthwaite's degrees of freedom,
     ν = ½·V²/Σ((s_h²/n_h/H²)²/(n_h − 1)), because half of the scores decide the quartiles alone.
@@ -114,5 +115,7 @@ def _middle(scores: Floats, weights: Floats) -> tuple[float, Floats]:
     ranked, upto = scores[order], np.cumsum(weights[order]) / weights.sum()
     before = np.concatenate([[0.0], upto[:-1]])
     inside = np.clip(np.minimum(upto, 0.75) - np.maximum(before, 0.25), 0.0, None)
-    first, third = ranked[np.searchsorted(upto, np.array([0.25, 0.75]) - ROUNDING)]
+    quartiles = np.array([0.25, 0.75])
+    ends = [ranked[np.searchsorted(upto, quartiles + side)] for side in (-ROUNDING, ROUNDING)]
+    first, third = np.mean(ends, axis=0)
     return 2 * float(inside @ ranked), 2 * np.clip(scores, first, third)
