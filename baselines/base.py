@@ -14,6 +14,8 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -47,6 +49,7 @@ class Allocator(ABC):
             "sorts"; empty for O(N), which `slicegym-eval bench` then holds to its targets.
         needs_file: Whether its name alone makes none: it wants a folder behind a colon.
         trained: Whether it runs a trained policy; another policy cannot correct such a one.
+        folder: Where the trained policy was read that plays; None for a rule.
     """
 
     name: ClassVar[str] = ""
@@ -55,6 +58,7 @@ class Allocator(ABC):
     beyond_linear: ClassVar[str] = ""
     needs_file: ClassVar[bool] = False
     trained: ClassVar[bool] = False
+    folder: Path | Traversable | None = None
 
     def reset(self, scenario: Scenario) -> None:  # noqa: B027 - most allocators need no preparation
         """Prepare for an episode of `scenario`; called before its first decision.

@@ -54,7 +54,7 @@ from .program.build import build, choose
 from .program.service import Detail
 from .program.solve import SolverError, solve, solve_whole
 
-__all__ = ["Bound", "SolverError", "clairvoyant_bound", "known_bound"]
+__all__ = ["Bound", "SolverError", "clairvoyant_bound"]
 
 MAX_EXACT = 2_000  # whole-numbered columns, agents times intervals times three
 
@@ -120,11 +120,6 @@ def clairvoyant_bound(
     if use_cache:
         keep(file, dataclasses.asdict(bound))
     return bound
-
-
-def known_bound(scenario: Scenario, tape: Tape) -> Bound | None:
-    """Return what `clairvoyant_bound` would by default, if it was computed and kept before."""
-    return _recall(_file(scenario, tape, exact=False, detail=choose(scenario, tape)))
 
 
 def _file(scenario: Scenario, tape: Tape, exact: bool, detail: Detail) -> Path:

@@ -94,13 +94,13 @@ class Learned(Allocator):
     needs_file = True
     trained = True
 
-    def __init__(self, policy: Policy) -> None:
-        """Take a policy in memory.
+    def __init__(self, policy: Policy, folder: Path | Traversable | None = None) -> None:
+        """Take a policy in memory, and the folder that it was read from.
 
         Raises:
             ConfigError: Its header names a base allocator that there is not.
         """
-        self.policy = policy
+        self.policy, self.folder = policy, folder
         self._base = make_base(policy.header.base) if policy.header.base else None
         self._scenario: Scenario | None = None
 
@@ -116,7 +116,7 @@ class Learned(Allocator):
                 "allocator 'learned' needs the folder of a trained policy: learned:DIR, for "
                 "example learned:runs/azure after `slicegym-train azure`"
             )
-        return cls(load_policy(Path(text)))
+        return cls(load_policy(Path(text)), Path(text))
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:

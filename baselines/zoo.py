@@ -69,10 +69,10 @@ class Shipped(Allocator):
         Raises:
             ConfigError: There is none, or it does not fit.
         """
-        self._inner = self._scenario = None
+        self._inner = self._scenario = self.folder = None
         inner = self._policy_of(unsized(scenario.name))
         inner.reset(scenario)
-        self._inner, self._scenario = inner, scenario
+        self._inner, self._scenario, self.folder = inner, scenario, inner.folder
 
     def _policy_of(self, name: str) -> Learned:
         if name not in self._loaded:
@@ -83,7 +83,7 @@ class Shipped(Allocator):
                     f"for {', '.join(known) or 'none so far'}; train your own and name its folder: "
                     "ppo:DIR"
                 )
-            self._loaded[name] = Learned(load_policy(known[name]))
+            self._loaded[name] = Learned(load_policy(known[name]), known[name])
         return self._loaded[name]
 
     def parameters(self) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from . import bench_families as families
 from . import paper
 from .bench_cases import clock
 from .bench_decisions import decisions
+from .manifests import versions
 from .rollout import play
-from .session import progress, versions
+from .session import progress
 
 QUEUES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 1024

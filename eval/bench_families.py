@@ -20,8 +20,8 @@ from ..envs.vector_env import SliceVectorEnv
 from ..envs.workloads.base import Episode
 from . import bench_cases as cases
 from .bench_cases import clock
+from .manifests import describe, traces_in
 from .rollout import play
-from .session import describe, traces_in
 
 ENVS = 256
 LARGE = "many-1024"

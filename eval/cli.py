@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from .options import (
     JobsOption,
     JsonOption,
     NoBoundOption,
+    OutOption,
     check_json,
     deliver,
     jobs_or_default,
@@ -40,12 +40,16 @@ def examples(*lines: str) -> str:
         "slicegym-eval run --suite azure-heldout --allocators static,adaptive,demand",
         "slicegym-eval run --suite bursty-train --allocators static,round_robin:quantum=10",
         "slicegym-eval run --suite azure-heldout --allocators static,learned:DIR --out results",
-        "slicegym-eval run --suite bursty-heldout --episodes 2 --json -",
+        "slicegym-eval run --suite heldout --allocators static,demand,ppo --out results",
+        "slicegym-eval run --suite my.yaml --no-bound --json -",
     ),
 )
 def run(
     suite: Annotated[
-        str, typer.Option(help="SCENARIO-train, -validation or -heldout; see `slicegym-eval list`.")
+        str,
+        typer.Option(
+            help="SCENARIO-SPLIT; train, validation or heldout for all families; or a suite's YAML."
+        ),
     ],
     allocators: Annotated[
         str,
@@ -54,12 +58,12 @@ def run(
         ),
     ] = "static,round_robin,adaptive,demand",
     episodes: Annotated[
-        int | None, typer.Option(min=1, help="Play only the suite's first episodes.")
+        int | None, typer.Option(min=1, help="Play only each family's first episodes.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="New folder for manifest.json, rows.csv and summary.json."),
-    ] = None,
+    out: OutOption = None,
+    series: Annotated[
+        str, typer.Option(help="Episodes whose series are kept in --out: first, all or none.")
+    ] = "first",
     json_target: JsonOption = None,
     no_bound: NoBoundOption = False,
     jobs: JobsOption = None,
@@ -73,8 +77,12 @@ def run(
     The clairvoyant bound is what nobody could earn more than on these tapes, even knowing all of
     them beforehand; the score is 0 at static and 1 at the bound. A bound takes some seconds a tape
     the first time, and is then kept in the cache folder.
+
+    Of several families there is a table each. Who cannot play one of them is named at the end,
+    with the reason.
     """
     from . import report, session
+    from .table_report import as_table
 
     result = session.evaluate(
         suite,
@@ -85,8 +93,12 @@ def run(
         jobs=jobs_or_default(jobs),
         quiet=json_target == "-",
         target=json_target,
+        series=series,
     )
-    show = report.suite_report(suite, result["summary"])
+    if "summary" in result:
+        show = report.suite_report(suite, result["summary"])
+    else:
+        show = as_table(result)
     deliver(result, json_target, show)
 
 

@@ -21,6 +21,13 @@ JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write JSON to a file, or to stdout with -."),
 ]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="New folder for manifest, raw rows, episodes, tables and summary."),
+]
+MarkdownOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown too.")
+]
 
 
 def split_specs(text: str) -> list[str]:
@@ -68,11 +75,14 @@ def check_json(target: str | None) -> None:
         check_target(Path(target))
 
 
-def deliver(content: Any, target: str | None, show: Any) -> None:
-    """Print the report, or JSON alone on stdout; a JSON file comes on top of the report."""
+def deliver(content: Any, target: str | None, show: Any, markdown: Path | None = None) -> None:
+    """Print the report, or JSON alone on stdout; files of JSON and Markdown come on top of it."""
     from .output import to_json, write_atomically
     from .report import console
+    from .table_report import to_markdown
 
+    if markdown is not None:
+        write_atomically(markdown, to_markdown(content))
     if target == "-":
         sys.stdout.write(to_json(content))
         return

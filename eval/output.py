@@ -1,16 +1,14 @@
-"""Files and JSON: nothing overwritten, nothing half-written, unfinished runs marked."""
+"""Files and JSON: nothing half-written, and a mark for what is unfinished."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -60,59 +58,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-class RunFolder:
-    """The folder of one evaluation: manifest first, raw rows as they come, the summary last.
-
-    While the file `UNFINISHED` lies in it, rows may be missing.
-
-    Args:
-        path: Must not exist.
-        manifest: What was asked for, with which versions of everything.
-
-    Raises:
-        ConfigError: It exists, or cannot be created.
-    """
-
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        if path.exists():
-            raise ConfigError(f"--out must be a new folder, and {path} exists; name another one")
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigError(f"cannot create --out {path}: {error.strerror or error}") from error
-        self.path = path
-        (path / UNFINISHED).write_text("Rows may be missing: this run has not ended, or was cut.\n")
-        write_atomically(path / "manifest.json", to_json(manifest))
-        self._file = (path / "rows.csv").open("w", newline="", encoding="utf-8")
-        self._columns: list[str] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append one raw row and hand it to the operating system at once."""
-        flat = flatten(row)
-        writer = csv.writer(self._file)
-        if self._columns is None:
-            self._columns = list(flat)
-            writer.writerow(self._columns)
-        writer.writerow([flat[column] for column in self._columns])
-        self._file.flush()
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary and take the mark away."""
-        write_atomically(self.path / "summary.json", to_json(summary))
-        (self.path / UNFINISHED).unlink()
 
 
 def flatten(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..baselines import Allocator, make_allocator
 from ..envs import metrics
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
-from .bounds import as_row, bounded_tapes
+from .bounds import as_row, find_bound
 from .suite import Suite
 from .summary import REFERENCE
-from .workers import Workers
 
 if TYPE_CHECKING:
-    from ..baselines import Bound
     from ..envs.run import Run
     from ..envs.spec import Scenario
     from ..envs.tape import Tape
@@ -29,61 +28,61 @@ def play(scenario: Scenario, tape: Tape, allocator: Allocator) -> Run:
     return simulate(scenario, tape, allocator)
 
 
-def play_suite(
-    suite: Suite,
-    specs: Sequence[str],
-    done: Callable[[], None] = lambda: None,
-    bounds: Workers | None = None,
-) -> Iterator[Row]:
-    """Yield one row for each episode and allocator, all allocators on the same tape in turn.
+class Stage:
+    """One tape of a suite, on which allocators play in turn.
 
-    With `bounds`, each row has beside its own reward the bound on its tape (`bound`) and what
-    static shares reach there (`static`), which are played for it if need be: what a score needs.
+    With its clairvoyant bound, each row has beside its own reward the bound (`bound`) and what
+    static shares reach on the tape (`static`), which are played for it if need be: what a score
+    needs.
+
+    Args:
+        suite: What is played.
+        episode: Which of its tapes.
+        bound: Whether the bound is worked out.
+
+    Raises:
+        SolverError: There is no bound.
+    """
+
+    def __init__(self, suite: Suite, episode: Episode, *, bound: bool = False) -> None:
+        self.suite, self.episode = suite, episode
+        self.tape = suite.scenario.tape(episode)
+        self.bound = find_bound(suite, episode, self.tape) if bound else None
+
+    def play(self, spec: str, allocator: Allocator) -> tuple[Row, Run]:
+        """Return an allocator's raw row and the run that it is of."""
+        if self.bound is None:
+            run = play(self.suite.scenario, self.tape, allocator)
+            return make_row(spec, self.suite, self.episode, run), run
+        run = self._static if spec == REFERENCE else play(self.suite.scenario, self.tape, allocator)
+        row = make_row(spec, self.suite, self.episode, run)
+        static = {"reward": float(self._static.rewards.mean())}
+        return row | {"static": static, "bound": as_row(self.bound)}, run
+
+    @cached_property
+    def _static(self) -> Run:
+        return play(self.suite.scenario, self.tape, make_allocator(REFERENCE))
+
+
+def play_suite(suite: Suite, specs: Sequence[str], *, bound: bool = False) -> Iterator[Row]:
+    """Yield one row for each episode and allocator, all allocators on the same tape in turn.
 
     Args:
         suite: What to play.
         specs: Allocators as `make_allocator` takes them; a row's `allocator` is the spec.
-        done: Called `steps(specs, bounds)` times an episode.
-        bounds: What computes clairvoyant bounds; None leaves them out.
+        bound: Whether each tape's clairvoyant bound is worked out, too.
 
     Raises:
         ConfigError: Bad or repeated specs; nothing has been played then.
         SolverError: There is no bound for a tape.
     """
-    allocators = make_allocators(_played(specs, bounds))
+    allocators = make_allocators(specs)
     for allocator in allocators.values():
         allocator.reset(suite.scenario)  # refusals come before the first row
-    for episode, tape, bound in _tapes(suite, bounds, done):
-        rows: dict[str, Row] = {}
-        for spec, allocator in allocators.items():
-            rows[spec] = make_row(spec, suite, episode, play(suite.scenario, tape, allocator))
-            done()
-        beside = {} if bound is None else _yardsticks(rows[REFERENCE], bound)
-        yield from (rows[spec] | beside for spec in specs)
-
-
-def steps(specs: Sequence[str], bounds: Workers | None) -> int:
-    """Return how many steps of progress `play_suite` makes in an episode."""
-    return len(_played(specs, bounds)) + (bounds is not None)
-
-
-def _played(specs: Sequence[str], bounds: Workers | None) -> Sequence[str]:
-    is_enough = bounds is None or REFERENCE in specs or not specs
-    return specs if is_enough else [*specs, REFERENCE]
-
-
-def _tapes(
-    suite: Suite, bounds: Workers | None, done: Callable[[], None]
-) -> Iterator[tuple[Episode, Tape, Bound | None]]:
-    if bounds is not None:
-        yield from bounded_tapes(suite, bounds, done)
-        return
     for episode in suite.episodes:
-        yield episode, suite.scenario.tape(episode), None
-
-
-def _yardsticks(static: Row, bound: Bound) -> Row:
-    return {"static": {"reward": static["reward"]}, "bound": as_row(bound)}
+        stage = Stage(suite, episode, bound=bound)
+        for spec, allocator in allocators.items():
+            yield stage.play(spec, allocator)[0]
 
 
 def make_allocators(specs: Sequence[str]) -> dict[str, Allocator]:

@@ -6,6 +6,7 @@ a trace, or seeds) and which of them are independent is the workload's to say.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..envs.errors import ConfigError, unknown_name
@@ -29,6 +30,11 @@ class Suite:
     scenario: Scenario
     split: str
     episodes: tuple[Episode, ...]
+
+    @property
+    def family(self) -> str:
+        """The scenario's name, as results and their files are called."""
+        return re.sub(r"[^\w.-]", "_", self.scenario.name)
 
     def first(self, n_episodes: int | None) -> Suite:
         """Return the suite cut to its first episodes; `None` leaves it whole.

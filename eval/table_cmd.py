@@ -1,9 +1,10 @@
-"""The command `slicegym-eval table`: allocators over every family of scenarios."""
+"""The command `slicegym-eval table`: `run` over families of one split, by their names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +12,9 @@ import typer
 from .options import (
     JobsOption,
     JsonOption,
+    MarkdownOption,
     NoBoundOption,
+    OutOption,
     check_json,
     deliver,
     jobs_or_default,
@@ -36,27 +39,18 @@ def table(
     episodes: Annotated[
         int | None, typer.Option(min=1, help="Play only each suite's first episodes.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="New folder for manifest.json, rows.csv, table.csv and summary.json."),
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown too.")
-    ] = None,
+    out: OutOption = None,
+    markdown: MarkdownOption = None,
     json_target: JsonOption = None,
     no_bound: NoBoundOption = False,
     jobs: JobsOption = None,
 ) -> None:
     """Play allocators over every family of scenarios, in a table for each.
 
-    Beside reward, terms and score stand the paired difference to static and the time of a
-    decision. An episode with all its allocators is played by one process. What is missing, for
-    want of a trace, say, is named at the end with the reason; bounds are kept in the cache folder,
-    so that a run that was cut is soon where it was.
+    As `run --suite SPLIT`, with families by name, and static always among the allocators. What is
+    missing, for want of a trace, say, is named at the end with the reason.
     """
-    from .output import write_atomically
-    from .table import tabulate
-    from .table_report import as_table, to_markdown
+    from .table_report import as_table
 
     check_json(json_target)
     check_json(None if markdown is None else str(markdown))
@@ -70,6 +64,27 @@ def table(
         jobs=jobs_or_default(jobs),
         quiet=json_target == "-",
     )
-    deliver(content, json_target, as_table(content))
-    if markdown is not None:
-        write_atomically(markdown, to_markdown(content))
+    deliver(content, json_target, as_table(content), markdown)
+
+
+def tabulate(
+    families: Sequence[str] | None,
+    specs: Sequence[str] | None,
+    split: str,
+    n_episodes: int | None = None,
+    out: Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Evaluate static and the allocators on one split of the families; None means all of them.
+
+    Raises:
+        ConfigError: Unknown names, repeated ones, a folder that exists.
+    """
+    from ..envs.loading import scenario_names
+    from .runs.suites import of_families
+    from .session import evaluate
+    from .summary import REFERENCE
+
+    everybody = specs and [REFERENCE, *(spec for spec in specs if spec != REFERENCE)]
+    suites = of_families(families or scenario_names(), split)
+    return evaluate(suites, everybody, n_episodes, out, **options)

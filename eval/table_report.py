@@ -26,7 +26,7 @@ def as_table(content: Mapping[str, Any]) -> RenderableType:
     """Return one table for each family, and what is missing at the end."""
     parts: list[RenderableType] = []
     for family, summary in content["families"].items():
-        title = f"{family}-{content['split']}: {played(summary)}"
+        title = f"{family}-{summary['split']}: {played(summary)}"
         parts.append(reward_table(summary, DECISION, title))
     return Group(*parts, *(Text(note, style="dim") for note in _notes(content)))
 
@@ -39,7 +39,7 @@ def to_markdown(content: Mapping[str, Any], level: int = 3) -> str:
         rule = ["---", *("--:" for _ in headers[1:])]
         rows = [[_code(name), *(_minus(cell) for cell in cells)] for name, *cells in lines]
         text.append(f"{'#' * level} {family}")
-        text.append(f"{content['split']}, {played(summary)}; {reward_formula(summary)}.")
+        text.append(f"{summary['split']}, {played(summary)}; {reward_formula(summary)}.")
         text.append("\n".join(f"| {' | '.join(row)} |" for row in (headers, rule, *rows)))
     text += [f"- {note}" for note in _skipped(content)]
     return "\n\n".join(text) + "\n"
@@ -62,7 +62,7 @@ def _records(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             entries.append(("bound", BOUND, summary["bound"]))
         for kind, name, entry in entries:
             yield {
-                **{"family": family, "split": content["split"], "kind": kind, "allocator": name},
+                **{"family": family, "split": summary["split"], "kind": kind, "allocator": name},
                 **{"episodes": summary["episodes"], "blocks": summary["blocks"]},
                 **{key: plain(entry.get(key)) for key in NUMBERS},
                 **{key: (entry["vs_static"] or {}).get(end) for key, end in ENDS.items()},

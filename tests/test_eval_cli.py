@@ -13,6 +13,7 @@ import pytest
 from slicegym.envs.errors import ConfigError
 from slicegym.eval import session
 from slicegym.eval.cli import main, split_specs
+from slicegym.eval.runs.cells import play_job
 from slicegym.eval.suite import load_suite, suite_names
 
 ROW_KEYS = {
@@ -118,21 +119,22 @@ class TestRun:
         folder = tmp_path / "new" / "result"
         assert self.run(cli, scenario, "--out", folder)[0] == 0
         assert sorted(path.name for path in folder.iterdir()) == [
-            "manifest.json", "rows.csv", "summary.json",
+            "agents.csv", "episodes", "manifest.json", "rows.csv", "summary.json", "table.csv",
         ]  # fmt: skip
         with (folder / "rows.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 9
-        assert {"allocator", "reward", "weights.latency", "agents.a.latency_mean_s"} <= set(rows[0])
+        assert {"family", "allocator", "reward", "weights.latency"} <= set(rows[0])
         manifest = json.loads((folder / "manifest.json").read_text())
         assert {"python", "numpy", "numba"} <= set(manifest["versions"])
-        assert manifest["scenario"]["horizon_s"] == 20
-        assert len(manifest["scenario_sha256"]) == 64
-        assert len(manifest["episodes"]) == 3
-        assert manifest["parameters"]["static"] == {}
-        assert manifest["parameters"]["demand"]["drain_s"] == 5.0
+        (part,) = manifest["parts"]
+        assert part["scenario"]["horizon_s"] == 20
+        assert len(part["scenario_sha256"]) == 64
+        assert len(part["episodes"]) == 3
+        assert manifest["parameters"]["small"]["static"] == {}
+        assert manifest["parameters"]["small"]["demand"]["drain_s"] == 5.0
         summary = json.loads((folder / "summary.json").read_text())
-        assert summary["allocators"]["static"]["reward"] < 0
+        assert summary["families"]["small"]["allocators"]["static"]["reward"] < 0
 
     def test_rows_are_the_same_in_csv_and_json(self, cli, scenario, tmp_path):
         target = tmp_path / "result.json"
@@ -144,11 +146,11 @@ class TestRun:
                 assert line["block"] == row["block"]
 
     def test_a_run_that_is_cut_stays_marked(self, scenario, tmp_path, monkeypatch):
-        def cut(*arguments):
-            yield {"allocator": "static", "reward": 1.0}
+        def cut(jobs, workers):
+            yield play_job(jobs[0])[0]
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(session, "play_suite", cut)
+        monkeypatch.setattr(session, "play_jobs", cut)
         with pytest.raises(SystemExit) as ended:
             main(["run", "--suite", f"{scenario}-train", "--out", str(tmp_path / "out")])
         assert ended.value.code == 130
@@ -222,7 +224,7 @@ class TestRefusals:
         monkeypatch.setenv("SLICEGYM_TRACES", str(tmp_path))
         monkeypatch.setenv("SLICEGYM_CACHE", str(tmp_path))
         monkeypatch.setattr("urllib.request.urlopen", no_network)
-        assert "azure_conv" in refuse("run", "--suite", "azure-heldout")
+        assert "trace azure_co" in refuse("run", "--suite", "azure-heldout")
 
 
 def no_network(*arguments, **options):

@@ -12,7 +12,9 @@ from slicegym.baselines.bound import SolverError
 from slicegym.envs import Scenario, Tape
 from slicegym.envs.errors import ConfigError
 from slicegym.eval import bounds
-from slicegym.eval.table import nameable, tabulate
+from slicegym.eval.runs import cells
+from slicegym.eval.runs.plan import nameable
+from slicegym.eval.table_cmd import tabulate
 
 from .test_score import SCENARIO
 
@@ -39,25 +41,28 @@ def table(cli: Any, families: list[str]) -> Any:
 
 def test_every_family_is_as_in_a_run_of_its_own(cli: Any, table: Any, families: list[str]) -> None:
     content = json.loads(table("--json", "-"))
-    assert (list(content["families"]), content["skipped"]) == (families, {})
-    for family in families:
+    assert (list(content["families"]), content["skipped"]) == (["first", "second"], {})
+    for family, path in zip(content["families"], families, strict=True):
         specs = "static,demand,fair"
-        own = ("run", "--suite", f"{family}-validation", "--allocators", specs, "--json", "-")
+        own = ("run", "--suite", f"{path}-validation", "--allocators", specs, "--json", "-")
         alone = json.loads(cli(*own)[1])["summary"]
         for summary in (alone, content["families"][family]):
             for entry in summary["allocators"].values():
                 entry["decision_us"] = None
-        assert content["families"][family] == alone
+        assert content["families"][family] == {"split": "validation", **alone}
 
 
 @pytest.mark.slow
-def test_several_processes_find_the_same(families: list[str]) -> None:
+def test_several_processes_find_the_same(
+    families: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "PATIENCE_S", 0.0)
     one, two = (
         tabulate(families[:1], ["demand"], "validation", 2, jobs=jobs, quiet=True)
         for jobs in (1, 2)
     )
     for content in (one, two):
-        for entry in content["families"][families[0]]["allocators"].values():
+        for entry in content["families"]["first"]["allocators"].values():
             entry["decision_us"] = None
     assert one == two
 
@@ -75,7 +80,7 @@ def test_markdown_holds_a_table_for_each_family(
 ) -> None:
     table("--episodes", 2, "--markdown", tmp_path / "table.md")
     lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("#")] == [f"### {f}" for f in families]
+    assert [line for line in lines if line.startswith("#")] == ["### first", "### second"]
     rows = [line for line in lines if line.startswith("| ")]
     assert len({line.count("|") for line in rows}) == 1
     assert sum(line.startswith("| clairvoyant bound | −") for line in rows) == 2
@@ -85,7 +90,7 @@ def test_markdown_holds_a_table_for_each_family(
 def test_the_folder_holds_rows_and_table(table: Any, tmp_path: Path) -> None:
     table("--out", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "manifest.json", "rows.csv", "summary.json", "table.csv",
+        "agents.csv", "episodes", "manifest.json", "rows.csv", "summary.json", "table.csv",
     ]  # fmt: skip
     with (tmp_path / "out" / "table.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -109,7 +114,7 @@ def test_a_family_without_its_trace_is_named_and_the_others_are_played(
     monkeypatch.setenv("SLICEGYM_TRACES", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     content = tabulate(["azure", families[0]], ["fair"], "validation", 1, quiet=True)
-    assert list(content["families"]) == [families[0]]
+    assert list(content["families"]) == ["first"]
     assert "trace azure_co" in content["skipped"]["azure"]  # either of its two
 
 
@@ -121,7 +126,8 @@ def test_it_is_skipped_where_results_are_written_too(
     out = tmp_path / "out"
     content = tabulate(["azure", families[0]], ["fair"], "validation", 1, out, quiet=True)
     assert list(content["skipped"]) == ["azure"]
-    assert list(json.loads((out / "manifest.json").read_text())["families"]) == [families[0]]
+    parts = json.loads((out / "manifest.json").read_text())["parts"]
+    assert [part["family"] for part in parts] == ["first"]
 
 
 def no_network(*arguments: Any, **options: Any) -> None:
@@ -138,8 +144,8 @@ def test_a_family_without_a_bound_is_named_and_shows_no_number(
 
     monkeypatch.setattr(bounds, "clairvoyant_bound", fail_on_first)
     content = tabulate(families, ["fair"], "validation", quiet=True)
-    assert list(content["families"]) == families[1:]
-    assert "seed 1000000: out of time" in content["skipped"][families[0]]
+    assert list(content["families"]) == ["second"]
+    assert "seed 1000000: out of time" in content["skipped"]["first"]
 
 
 def test_an_allocator_that_cannot_play_a_family_is_named(families: list[str]) -> None:
@@ -147,16 +153,16 @@ def test_an_allocator_that_cannot_play_a_family_is_named(families: list[str]) ->
     first.write_text(SCENARIO.replace("throughput: 4,", "throughput: 4, min_share: 3,"))
     spec = "demand:guarantee=true"
     content = tabulate(families, [spec], "validation", 1, quiet=True)
-    assert list(content["families"][families[0]]["allocators"]) == ["static"]
-    assert list(content["families"][families[1]]["allocators"]) == ["static", spec]
-    assert "min_share" in content["skipped"][f"{spec} on {families[0]}"]
+    assert list(content["families"]["first"]["allocators"]) == ["static"]
+    assert list(content["families"]["second"]["allocators"]) == ["static", spec]
+    assert "min_share" in content["skipped"][f"{spec} on first"]
 
 
 def test_an_allocator_that_fails_on_a_tape_takes_no_other_along(families: list[str]) -> None:
     slow = "mpc:horizon=4,time_limit_s=1e-9"
     content = tabulate(families[:1], [slow, "fair"], "validation", 2, quiet=True)
-    assert list(content["families"][families[0]]["allocators"]) == ["static", "fair"]
-    assert list(content["skipped"]) == [f"{slow} on {families[0]}"]
+    assert list(content["families"]["first"]["allocators"]) == ["static", "fair"]
+    assert list(content["skipped"]) == [f"{slow} on first"]
 
 
 def test_repeated_and_unknown_families_are_refused(families: list[str]) -> None:

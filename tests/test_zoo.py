@@ -12,8 +12,9 @@ from slicegym.baselines.zoo import Shipped, policies, zoo_folder
 from slicegym.envs import ConfigError, TraceError, load_scenario, simulate
 from slicegym.envs.loading import unsized
 from slicegym.envs.observation import SCHEMA, n_features
+from slicegym.eval.runs.plan import nameable
 from slicegym.eval.suite import load_suite
-from slicegym.eval.table import nameable, tabulate
+from slicegym.eval.table_cmd import tabulate
 
 from .policies import EQUIVARIANT, equivariant_tensors, random_tensors, write_policy
 from .test_allocators import observe
@@ -202,4 +203,7 @@ class TestInTables:
         arguments = ("--suite", "bursty-validation", "--allocators", "ppo", "--episodes", 1)
         assert cli("run", *arguments, "--no-bound", "--out", out)[0] == 0
         parameters = json.loads((out / "manifest.json").read_text())["parameters"]
-        assert parameters["ppo"]["sha256"] == load_policy(tiny / "bursty").header.weights_sha256
+        assert (
+            parameters["bursty"]["ppo"]["sha256"]
+            == load_policy(tiny / "bursty").header.weights_sha256
+        )

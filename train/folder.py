@@ -16,8 +16,8 @@ from ..envs.errors import ConfigError
 from ..envs.spec import Scenario
 from ..envs.traces import load_spec
 from ..envs.workloads.base import SEEDS
+from ..eval.manifests import commit, describe, trace_sum, traces_in, versions
 from ..eval.output import UNFINISHED, to_json, write_atomically
-from ..eval.session import commit, describe, trace_sum, traces_in, versions
 from ..eval.suite import Suite
 from .checkpoint import CHECKPOINT_FILE
 from .config import TrainConfig, parse_config

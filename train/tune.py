@@ -23,7 +23,7 @@ import numpy as np
 
 from ..envs.errors import ConfigError, TraceError
 from ..envs.loading import load_scenario
-from ..eval.session import describe
+from ..eval.manifests import describe
 from ..eval.suite import load_suite
 from ..eval.tune_search import optuna
 from .config import TrainConfig

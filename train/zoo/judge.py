@@ -39,4 +39,4 @@ def play_together(
 
 
 def _play(suite: Suite, specs: Sequence[str], bound: bool) -> list[Row]:
-    return list(play_suite(suite, specs, bounds=Workers() if bound else None))
+    return list(play_suite(suite, specs, bound=bound))
