@@ -14,6 +14,7 @@ from .options import (
     JsonOption,
     NoBoundOption,
     OutOption,
+    ResumeOption,
     check_json,
     deliver,
     jobs_or_default,
@@ -41,6 +42,7 @@ def examples(*lines: str) -> str:
         "slicegym-eval run --suite bursty-train --allocators static,round_robin:quantum=10",
         "slicegym-eval run --suite azure-heldout --allocators static,learned:DIR --out results",
         "slicegym-eval run --suite heldout --allocators static,demand,ppo --out results",
+        "slicegym-eval run --suite heldout --allocators static,demand,ppo --out results --resume",
         "slicegym-eval run --suite my.yaml --no-bound --json -",
     ),
 )
@@ -61,6 +63,7 @@ def run(
         int | None, typer.Option(min=1, help="Play only each family's first episodes.")
     ] = None,
     out: OutOption = None,
+    resume: ResumeOption = False,
     series: Annotated[
         str, typer.Option(help="Episodes whose series are kept in --out: first, all or none.")
     ] = "first",
@@ -94,6 +97,7 @@ def run(
         quiet=json_target == "-",
         target=json_target,
         series=series,
+        resume=resume,
     )
     if "summary" in result:
         show = report.suite_report(suite, result["summary"])

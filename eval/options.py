@@ -25,6 +25,9 @@ OutOption = Annotated[
     Path | None,
     typer.Option(help="New folder for manifest, raw rows, episodes, tables and summary."),
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in --out, or begin it.")
+]
 MarkdownOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown too.")
 ]

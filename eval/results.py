@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +15,23 @@ from numpy.typing import NDArray
 from ..envs import checks
 from ..envs.errors import ConfigError
 from .output import UNFINISHED
-from .runs.folder import AGENTS, EPISODES, FAILED, MANIFEST, ROWS, SUMMARY
+from .runs.files import (
+    AGAIN,
+    AGENTS,
+    EPISODES,
+    FAILED,
+    MANIFEST,
+    ROWS,
+    SUMMARY,
+    check_row,
+    failed_cells,
+    read_json,
+)
 from .runs.plan import Key, planned
 from .runs.tables import Row, parse, read_whole
 
 Floats = NDArray[np.floating[Any]]
 
-AGAIN = "evaluate again into a new folder"
 SERIES = (
     "reward",
     "latency_term",
@@ -119,7 +128,7 @@ class Results:
 
     @cached_property
     def _keys(self) -> dict[tuple[str, int, str], Key]:
-        return {(key.family, key.index, key.allocator): key for key in planned(self.manifest)}
+        return {key.cell: key for key in planned(self.manifest)}
 
 
 def load_results(path: Path | str) -> Results:
@@ -144,9 +153,9 @@ def load_results(path: Path | str) -> Results:
         raise ConfigError(
             f"{folder / MANIFEST} must be a run's, and lacks {error}; {AGAIN}"
         ) from None
-    rows = read_cells(folder, keys, failed_cells(folder))
+    rows = read_cells(folder, keys)
     agents = read_agents(folder, [key for key, _ in rows])
-    lost = {name.rpartition(" on ")[::2] for name in skipped} | {("", name) for name in skipped}
+    lost = set(skipped)
     return Results(
         folder,
         manifest,
@@ -156,45 +165,18 @@ def load_results(path: Path | str) -> Results:
     )
 
 
-def _is_lost(row: Row, lost: set[tuple[str, ...]]) -> bool:
-    return ("", row["family"]) in lost or (row["allocator"], row["family"]) in lost
+def _is_lost(row: Row, lost: Set[str]) -> bool:
+    return row["family"] in lost or f"{row['allocator']} on {row['family']}" in lost
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
-    """Read a file of a run.
-
-    Raises:
-        ConfigError: It is missing, or no mapping in JSON.
-    """
-    try:
-        return checks.mapping(str(path), json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}; {AGAIN}") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path} must be the JSON that a run writes: {error}; {AGAIN}") from error
-
-
-def failed_cells(folder: Path) -> set[tuple[str, int, str]]:
-    """Return (family, episode, allocator) of the cells without a row, because playing failed."""
-    columns, lines = read_whole(folder / FAILED)
-    rows = [dict(zip(columns, line, strict=True)) for line in lines]
-    try:
-        return {(row["family"], int(row["episode"]), row["allocator"]) for row in rows}
-    except (KeyError, ValueError) as error:
-        raise ConfigError(
-            f"{folder / FAILED} must be as a run writes it: {error}; {AGAIN}"
-        ) from None
-
-
-def read_cells(
-    folder: Path, keys: list[Key], failed: set[tuple[str, int, str]]
-) -> list[tuple[Key, Row]]:
+def read_cells(folder: Path, keys: list[Key]) -> list[tuple[Key, Row]]:
     """Return the rows of a run with their cells.
 
     Raises:
         ConfigError: There are more or fewer than cells, or a row is of another one.
     """
-    expected = [key for key in keys if (key.family, key.index, key.allocator) not in failed]
+    failed = failed_cells(folder / FAILED)
+    expected = [key for key in keys if key.cell not in failed]
     columns, lines = read_whole(folder / ROWS)
     if len(lines) != len(expected):
         raise ConfigError(
@@ -205,18 +187,6 @@ def read_cells(
     for number, (key, row) in enumerate(zip(expected, rows, strict=True), start=2):
         check_row(folder / ROWS, number, key, row)
     return list(zip(expected, rows, strict=True))
-
-
-def check_row(path: Path, number: int, key: Key, row: Row) -> None:
-    """Refuse a row that is of another cell.
-
-    Raises:
-        ConfigError: It is.
-    """
-    wanted = (key.family, key.allocator, key.block, float(key.seed))
-    got = tuple(row.get(name) for name in ("family", "allocator", "block", "seed"))
-    if got != wanted:
-        raise ConfigError(f"{path} must be of {wanted} in line {number}, got {got}; {AGAIN}")
 
 
 def read_agents(folder: Path, keys: list[Key]) -> list[Row]:

@@ -10,8 +10,10 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..envs.errors import ConfigError
 from .output import check_target
 from .report import console
+from .results import load_results
 from .rollout import Row
 from .runs.cells import Cell, make_jobs, play_jobs
 from .runs.folder import RunFolder
@@ -33,6 +35,7 @@ def evaluate(
     quiet: bool = False,
     target: str | None = None,
     series: str = FIRST,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Play a suite and return `{"suite", "rows", "families", "skipped"}`.
 
@@ -50,6 +53,8 @@ def evaluate(
         quiet: Show no progress.
         target: File that will receive JSON later, checked now.
         series: Of which episodes series over decisions are kept: `first`, `all` or `none`.
+        resume: Go on with the run in `out`; begin it where there is none, and where it is finished
+            return what it found.
 
     Raises:
         ConfigError: Anything that cannot be played or written as asked.
@@ -58,12 +63,16 @@ def evaluate(
     """
     if target not in (None, "-"):
         check_target(Path(str(target)))
+    if resume and out is None:
+        raise ConfigError("--resume needs the folder of the run that it goes on with; name --out")
     suites = (load_suites(suite) if isinstance(suite, str) else suite).first(n_episodes)
     manifest = make_manifest(suites, specs, bound=bound, series=series)
-    folder = RunFolder(out, manifest) if out is not None else None
-    keys = planned(manifest)
+    folder = None if out is None else RunFolder(out, manifest, resume=resume)
+    if folder is not None and folder.is_finished:
+        return as_asked(suites, load_results(folder.path).summary, rows_of(folder.done))
+    keys = planned(manifest) if folder is None else folder.pending
+    cells: list[Cell] = [] if folder is None else folder.done
     todo = make_jobs(suites, keys, bound=bound, series=series)
-    cells: list[Cell] = []
     with (
         folder or nullcontext(),
         Workers(jobs) as workers,
@@ -77,8 +86,12 @@ def evaluate(
         content = conclude(manifest, cells)
         if folder is not None:
             folder.finish(content, to_csv(content))
-    rows = [cell.row for cell in cells if cell.row is not None]
-    return as_asked(suites, content, rows)
+    return as_asked(suites, content, rows_of(cells))
+
+
+def rows_of(cells: Sequence[Cell]) -> list[Row]:
+    """Return the rows of the cells that have one."""
+    return [cell.row for cell in cells if cell.row is not None]
 
 
 def conclude(manifest: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:

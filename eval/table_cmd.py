@@ -15,6 +15,7 @@ from .options import (
     MarkdownOption,
     NoBoundOption,
     OutOption,
+    ResumeOption,
     check_json,
     deliver,
     jobs_or_default,
@@ -40,6 +41,7 @@ def table(
         int | None, typer.Option(min=1, help="Play only each suite's first episodes.")
     ] = None,
     out: OutOption = None,
+    resume: ResumeOption = False,
     markdown: MarkdownOption = None,
     json_target: JsonOption = None,
     no_bound: NoBoundOption = False,
@@ -63,6 +65,7 @@ def table(
         bound=not no_bound,
         jobs=jobs_or_default(jobs),
         quiet=json_target == "-",
+        resume=resume,
     )
     deliver(content, json_target, as_table(content), markdown)
 

@@ -12,55 +12,123 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 
 from ...envs.errors import ConfigError
 from ..output import UNFINISHED, to_json, write_atomically
 from .cells import Cell
-from .plan import Key, planned
-from .tables import agent_rows, flat, to_line
-
-MANIFEST, ROWS, AGENTS, FAILED, SUMMARY = (
-    *("manifest.json", "rows.csv", "agents.csv"),
-    *("failed.csv", "summary.json"),
+from .files import (
+    AGENTS,
+    EPISODES,
+    FAILED,
+    FAILED_COLUMNS,
+    MANIFEST,
+    ROWS,
+    SUMMARY,
+    TABLE,
+    read_json,
 )
-EPISODES = "episodes"
+from .plan import planned
+from .resume import check_same, is_fresh, recover, whole_cells
+from .tables import agent_rows, flat, read_whole, to_line
+
 MARK = "Rows may be missing: this run has not ended, or was cut. Go on with --resume.\n"
-FAILED_COLUMNS = ("family", "episode", "allocator", "reason")
 
 
 class RunFolder:
     """The folder of one evaluation.
 
     Args:
-        path: Must not exist.
+        path: Must not exist, unless `resume`.
         manifest: What was asked for, with which versions of everything.
+        resume: Go on with the run in the folder; where there is none yet, begin it.
+
+    Attributes:
+        is_finished: Whether nothing is left to do.
+        done: Cells that are written; `arrays` of theirs are left on the disk.
+        pending: Keys of the cells that are not, in order.
 
     Raises:
-        ConfigError: It exists, or cannot be created.
+        ConfigError: The folder exists, cannot be created, or is of another run.
     """
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        if path.exists():
-            raise ConfigError(f"--out must be a new folder, and {path} exists; name another one")
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigError(f"cannot create --out {path}: {error.strerror or error}") from error
+    def __init__(self, path: Path, manifest: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path = path
-        (path / UNFINISHED).write_text(MARK)
-        write_atomically(path / MANIFEST, to_json(manifest))
-        (path / EPISODES).mkdir()
+        self.is_finished = False
+        self.done: list[Cell] = []
         self.pending = planned(manifest)
         self._columns: dict[str, list[str]] = {}
+        self._files: dict[str, IO[str]] = {}
+        self._lock: IO[str] | None = None
+        if path.exists() and not resume:
+            raise ConfigError(
+                f"--out must be a new folder, and {path} exists; name another one, or go on with "
+                "the run in it by --resume"
+            )
+        if path.exists() and self._holds_a_run():
+            self._reopen(manifest)
+        else:
+            self._create(manifest)
+
+    def _holds_a_run(self) -> bool:
+        if not self.path.is_dir():
+            raise ConfigError(f"--out must be a folder, and {self.path} is a file; name another")
+        if (self.path / MANIFEST).is_file():
+            return True
+        if is_fresh(self.path):
+            return False
+        raise ConfigError(
+            f"--resume needs the folder of a run, and {self.path} holds something else and no "
+            f"{MANIFEST}; name another one"
+        )
+
+    def _create(self, manifest: Mapping[str, Any]) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot create --out {self.path}: {error.strerror or error}"
+            ) from error
+        self._mark()
+        write_atomically(self.path / MANIFEST, to_json(manifest))
+        (self.path / EPISODES).mkdir()
+
+    def _reopen(self, manifest: Mapping[str, Any]) -> None:
+        check_same(self.path, read_json(self.path / MANIFEST), manifest)
+        self.is_finished = not (self.path / UNFINISHED).exists()
+        if self.is_finished:
+            self.done, self.pending = whole_cells(self.path, self.pending), []
+            return
+        self._mark()
+        try:
+            self.done = recover(self.path, self.pending)
+        except BaseException:
+            self._close()
+            raise
+        written = {cell.key for cell in self.done}
+        self.pending = [key for key in self.pending if key not in written]
+        for name in (ROWS, AGENTS):
+            columns, _ = read_whole(self.path / name)
+            if columns:
+                self._columns[name] = columns
+
+    def _mark(self) -> None:
+        """Leave the mark, and hold it: of two processes, one writes."""
+        self._lock = (self.path / UNFINISHED).open("a+", encoding="utf-8")
+        if not hold(self._lock):
+            self._lock.close()
+            raise ConfigError(
+                f"{self.path} must have one writer, and another process is at it; let it end"
+            )
+        if not self._lock.tell():
+            self._lock.write(MARK)
+            self._lock.flush()
 
     def __enter__(self) -> Self:
-        self._files = {
-            name: (self.path / name).open("a", newline="", encoding="utf-8")
-            for name in (ROWS, AGENTS)
-        }
+        for name in (ROWS, AGENTS):
+            self._files[name] = (self.path / name).open("a", newline="", encoding="utf-8")
         return self
 
     def __exit__(
@@ -69,16 +137,20 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files.values():
+        self._close()
+
+    def _close(self) -> None:
+        for file in (*self._files.values(), *([self._lock] if self._lock else [])):
             file.close()
 
     def add(self, cell: Cell) -> None:
         """Write what came of a cell and hand it to the operating system at once."""
         if cell.row is None:
-            self._append_failed(cell.key, cell.failed)
+            self._add_failed(cell)
             return
         target = io.BytesIO()
-        np.savez_compressed(target, **cell.arrays)
+        arrays: dict[str, Any] = dict(cell.arrays)
+        np.savez_compressed(target, **arrays)
         write_atomically(self.path / EPISODES / cell.key.file, target.getvalue())
         self._append(AGENTS, [flat(row) for row in agent_rows(cell.row)])
         self._append(ROWS, [flat(cell.row)])
@@ -88,19 +160,41 @@ class RunFolder:
         if name not in self._columns:
             self._columns[name] = list(rows[0])
             text = to_line(self._columns[name])
-        text += "".join(to_line(row[c] for c in self._columns[name]) for row in rows)
+        for row in rows:
+            if list(row) != self._columns[name]:
+                raise ConfigError(
+                    f"{self.path / name} must keep its columns, and they are others now; "
+                    "name a new folder"
+                )
+            text += to_line(row.values())
         self._files[name].write(text)
         self._files[name].flush()
 
-    def _append_failed(self, key: Key, reason: str) -> None:
-        path = self.path / FAILED
-        text = "" if path.exists() else to_line(FAILED_COLUMNS)
-        text += to_line((key.family, key.index, key.allocator, " ".join(reason.split())))
+    def _add_failed(self, cell: Cell) -> None:
+        path, key = self.path / FAILED, cell.key
+        text = "" if path.exists() and path.stat().st_size else to_line(FAILED_COLUMNS)
+        text += to_line((key.family, key.index, key.allocator, " ".join(cell.failed.split())))
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
 
     def finish(self, summary: Mapping[str, Any], table: str) -> None:
         """Write the summary and the table, and take the mark away."""
-        write_atomically(self.path / "table.csv", table)
+        write_atomically(self.path / TABLE, table)
         write_atomically(self.path / SUMMARY, to_json(summary))
-        (self.path / UNFINISHED).unlink()
+        (self.path / UNFINISHED).unlink(missing_ok=True)
+
+
+def hold(file: IO[str]) -> bool:
+    """Lock a file until it is closed, however that comes; False where somebody else has it.
+
+    Where the system has no such locks, nothing is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -44,6 +44,11 @@ class Key:
     agents: tuple[str, ...]
 
     @property
+    def cell(self) -> tuple[str, int, str]:
+        """What tells it from all others of the run."""
+        return self.family, self.index, self.allocator
+
+    @property
     def file(self) -> str:
         """Name of the file with what plots need."""
         return f"{self.family}-{self.index:03d}-{self.position:03d}.npz"
