@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import bound_cmd, losses_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
+from . import bound_cmd, compare_cmd, losses_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
 from .options import (
     JobsOption,
     JsonOption,
@@ -163,6 +163,7 @@ def traces(json_target: JsonOption = None) -> None:
 
 app.command(epilog=examples(*bound_cmd.EXAMPLES))(bound_cmd.bound)
 app.command(epilog=examples(*table_cmd.EXAMPLES))(table_cmd.table)
+app.command(epilog=examples(*compare_cmd.EXAMPLES))(compare_cmd.compare)
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 
