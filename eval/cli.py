@@ -20,6 +20,7 @@ from .options import (
     jobs_or_default,
     split_specs,
 )
+from .submissions import cmd as submission_cmd
 
 PROGRAM = "slicegym-eval"
 app = typer.Typer(
@@ -164,6 +165,9 @@ def traces(json_target: JsonOption = None) -> None:
 app.command(epilog=examples(*bound_cmd.EXAMPLES))(bound_cmd.bound)
 app.command(epilog=examples(*table_cmd.EXAMPLES))(table_cmd.table)
 app.command(epilog=examples(*compare_cmd.EXAMPLES))(compare_cmd.compare)
+app.command(epilog=examples(*submission_cmd.SUBMIT))(submission_cmd.submit)
+app.command(epilog=examples(*submission_cmd.VERIFY))(submission_cmd.verify)
+app.command(epilog=examples(*submission_cmd.LEADERBOARD))(submission_cmd.leaderboard)
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 

@@ -150,9 +150,8 @@ def load_results(path: Path | str) -> Results:
         keys = planned(manifest)
         skipped = checks.mapping("skipped", summary["skipped"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{folder / MANIFEST} must be a run's, and lacks {error}; {AGAIN}"
-        ) from None
+        where = f"{folder / MANIFEST} or {SUMMARY}"
+        raise ConfigError(f"{where} must be as a run writes it: {error}; {AGAIN}") from None
     rows = read_cells(folder, keys)
     agents = read_agents(folder, [key for key, _ in rows])
     lost = set(skipped)
@@ -214,6 +213,4 @@ def _read_record(path: Path) -> EpisodeRecord:
                 series["agents"] = tuple(str(name) for name in file["agents"])
             return EpisodeRecord(file["latency_s"], int(file["n_completed"]), **series)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(
-            f"{path} must be an episode that a run wrote: {error}; {AGAIN}"
-        ) from error
+        raise ConfigError(f"{path} must be as a run writes it: {error}; {AGAIN}") from error

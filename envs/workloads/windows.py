@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from ..errors import ConfigError
 from .base import SEEDS, Episode
@@ -64,8 +65,8 @@ def blocks(windows: Windows, split: str, horizon_s: float) -> tuple[Episode, ...
     episodes = []
     for j in range(count):
         offset = min(j * horizon_s, *(end - start - horizon_s for start, end in windows.values()))
-        spans = (
-            f"{clock} {start + offset:g}-{start + offset + horizon_s:g}"
+        spans = (  # of a trace of one's own the file's name: results name no folder
+            f"{PurePath(clock).name} {start + offset:g}-{start + offset + horizon_s:g}"
             for clock, (start, _) in windows.items()
         )
         block = " + ".join(spans)
