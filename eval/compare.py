@@ -139,8 +139,8 @@ def compare(results: Results, a: str, b: str) -> Comparison:
         a,
         b,
         tapes,
-        (_mean(tapes, lambda t: t.rewards[0]), _mean(tapes, lambda t: t.rewards[1])),
-        {name: _mean(tapes, lambda t, name=name: t.terms[name]) for name in TERMS},
+        (_mean(tapes, [t.rewards[0] for t in tapes]), _mean(tapes, [t.rewards[1] for t in tapes])),
+        {name: _mean(tapes, [tape.terms[name] for tape in tapes]) for name in TERMS},
         difference,
         _closed(tapes, difference.mean),
         families,
@@ -172,23 +172,23 @@ def _tape(first: dict[str, Any], second: dict[str, Any]) -> Tape:
 
 def _blocks_of(tapes: Sequence[Tape], family: str) -> list[float]:
     own = [tape for tape in tapes if tape.family == family]
-    return block_means([t.gain for t in own], [t.block for t in own]).tolist()
+    return list(block_means([t.gain for t in own], [t.block for t in own]))
 
 
 def _means(tapes: Sequence[Tape], key: Callable[[Tape], str]) -> dict[str, float]:
     """Return the mean gain by a key, blocks counting the same."""
-    return {
-        name: _mean([tape for tape in tapes if key(tape) == name], lambda tape: tape.gain)
-        for name in dict.fromkeys(map(key, tapes))
-    }
+    groups: dict[str, list[Tape]] = {}
+    for tape in tapes:
+        groups.setdefault(key(tape), []).append(tape)
+    return {name: _mean(own, [tape.gain for tape in own]) for name, own in groups.items()}
 
 
-def _mean(tapes: Sequence[Tape], value: Callable[[Tape], float]) -> float:
+def _mean(tapes: Sequence[Tape], values: Sequence[float]) -> float:
     """Return the mean over families of the mean over blocks of the mean over tapes."""
     means = []
     for family in dict.fromkeys(tape.family for tape in tapes):
-        own = [tape for tape in tapes if tape.family == family]
-        means.append(float(np.mean(block_means(list(map(value, own)), [t.block for t in own]))))
+        own = [(v, t.block) for v, t in zip(values, tapes, strict=True) if t.family == family]
+        means.append(float(np.mean(block_means([v for v, _ in own], [b for _, b in own]))))
     return float(np.mean(means))
 
 

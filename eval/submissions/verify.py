@@ -165,7 +165,8 @@ def _part(part: object, known: Mapping[str, Suite]) -> Suite:
         raise ConfigError(f"family {family!r} is no shipped scenario; name its suite with --suite")
     episodes = {json.dumps(asdict(episode)): episode for episode in suite.episodes}
     chosen = []
-    for claimed in values.get("episodes") or ():
+    claims: Any = checks.listing("episodes", values.get("episodes"))
+    for claimed in claims:
         key = json.dumps(claimed)
         if key not in episodes:
             raise ConfigError(f"{suite.name} has no episode {key:.200}")
@@ -189,7 +190,7 @@ def _rows(content: Mapping[str, Any], data: bytes, folder: Path) -> list[Row]:
     path.write_bytes(data)
     rows = parse(path, *read_whole(path))
     spec = content["allocator"]
-    parameters = {part["family"]: {spec: {}} for part in content["parts"]}
+    parameters: Any = {part["family"]: {spec: {}} for part in content["parts"]}
     keys = planned({**content, "allocators": [spec], "parameters": parameters})
     if len(rows) != len(keys):
         raise ConfigError(f"{archive.ROWS} must hold {len(keys)} rows, got {len(rows)}")
