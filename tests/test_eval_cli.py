@@ -258,7 +258,11 @@ class TestOtherCommands:
         assert max(map(len, out.splitlines())) <= 80
 
     @pytest.mark.parametrize(
-        "command", ["run", "bound", "table", "paper", "list", "traces", "bench", "tune"]
+        "command",
+        [
+            *("run", "bound", "table", "compare", "submit", "verify", "leaderboard"),
+            *("paper", "list", "traces", "bench", "tune"),
+        ],
     )
     def test_help_has_examples(self, cli, command):
         status, out, _ = cli(command, "--help")
