@@ -1,8 +1,8 @@
 """What intervals, tests and powers promise holds on simulated data, where docs/statistics.md says.
 
 A nominal 95 % interval covers 93 to 97 % of so many data sets; where it may be wider than it need
-be, only the lower of the two is asked for. Of 4,000 data sets the coverage found strays from the
-true one by 0.0034 (one standard deviation).
+be, only the lower of the two is asked for. Of 2,500 data sets the coverage found strays from the
+true one by 0.0044 (one standard deviation).
 """
 
 import math
@@ -35,7 +35,7 @@ from slicegym.eval.statistics import (
 
 pytestmark = pytest.mark.slow
 
-DATA_SETS = 4000
+DATA_SETS = 2500
 LEAST, MOST = 0.93, 0.97
 FALSE_ALARMS = 0.06
 # Draws of mean 0, standard deviation 1; the first three symmetric, from light to heavy tails.
@@ -74,7 +74,7 @@ def test_score(n):
         room = rng.uniform(0.5, 1.5, n)
         return score_interval(0.6 * room + rng.normal(0, 0.2, n), room, list(map(str, range(n))))
 
-    assert LEAST <= coverage(one, 0.6) <= MOST
+    assert LEAST <= coverage(one, 0.6, 2000) <= MOST
 
 
 @pytest.mark.parametrize("n", [8, 16, 40])
@@ -85,11 +85,11 @@ def test_studentised(draw, n):
 
 @pytest.mark.parametrize("n", [8, 16, 40])
 def test_gap(n):
-    found = coverage(lambda rng: optimality_gap(rng.beta(5, 2, n)), 2 / 7)
+    found = coverage(lambda rng: optimality_gap(rng.beta(5, 2, n)), 2 / 7, 2000)
     assert LEAST <= found <= MOST
 
 
-@pytest.mark.parametrize("sizes", [(8, 8), (8,) * 4, (16,) * 3, (4,) * 10, (5, 8, 16)], ids=str)
+@pytest.mark.parametrize("sizes", [(8,) * 4, (4,) * 10, (5, 8, 16)], ids=str)
 @pytest.mark.parametrize("draw", [SKEWED["normal"], SKEWED["exponential"]], ids=["normal", "exp"])
 def test_stratified(draw, sizes):
     # Strata with levels and spreads of their own.
@@ -117,7 +117,7 @@ def test_windows(n, phi):
     assert LEAST <= coverage(lambda rng: windows_interval(ar(rng, phi, n)), 0) <= MOST
 
 
-EFFECTS = [(1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 1, 0.1), (3, 1, 1), (1, 3, 1), (0.3, 1, 1)]
+EFFECTS = [(1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 1, 0.1), (0.3, 1, 1)]
 
 
 def crossed(rng, seeds, blocks, effects):
@@ -130,16 +130,16 @@ def crossed(rng, seeds, blocks, effects):
     )
 
 
-@pytest.mark.parametrize("shape", [(4, 16), (5, 8), (5, 16), (5, 40), (10, 16)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 8), (5, 40), (10, 16)], ids=str)
 @pytest.mark.parametrize("effects", EFFECTS, ids=str)
 def test_seeds_and_blocks(effects, shape):
-    found = coverage(lambda rng: crossed_difference(crossed(rng, *shape, effects)), 0)
-    assert LEAST <= found <= MOST
+    found = coverage(lambda rng: crossed_difference(crossed(rng, *shape, effects)), 0, 4000)
+    assert 1 - FALSE_ALARMS <= found <= MOST
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (5, 40)], ids=str)
-def test_seeds_and_blocks_of_no_effect_are_covered_at_least(shape):
-    assert coverage(lambda rng: crossed_difference(crossed(rng, *shape, (0, 0, 1))), 0) >= LEAST
+def test_without_effects_of_seeds_and_blocks_it_is_wide(shape):
+    assert coverage(lambda rng: crossed_difference(crossed(rng, *shape, (0, 0, 1))), 0) >= MOST
 
 
 SCORES = {
@@ -150,11 +150,11 @@ SCORES = {
 }
 
 
-@pytest.mark.parametrize("sizes", [(10,), (12,), (16,), (40,), (8,) * 4, (16,) * 3], ids=str)
+@pytest.mark.parametrize("sizes", [(10,), (16,), (8,) * 4], ids=str)
 @pytest.mark.parametrize("draw", SCORES.values(), ids=SCORES)
 def test_interquartile_mean(draw, sizes):
     many = np.random.default_rng(9)
-    population = [draw(many, 400_000, h) for h in range(len(sizes))]
+    population = [draw(many, 200_000, h) for h in range(len(sizes))]
     truth = interquartile_mean(np.concatenate(population))
 
     def one(rng):
@@ -189,7 +189,7 @@ def test_wins_with_ties_and_blocks(draw, truth, n):
 
 
 @pytest.mark.parametrize("n", [12, 20, 40])
-@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("shift", [0.0, 1.0])
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_all_pairs(correlation, shift, n):
     def one(rng):
@@ -212,8 +212,8 @@ def test_the_band_of_a_profile(n):
     assert LEAST <= covered / 2000 <= MOST
 
 
-@pytest.mark.parametrize("n", [8, 16, 40])
-@pytest.mark.parametrize("draw", SKEWED.values(), ids=SKEWED)
+@pytest.mark.parametrize("n", [8, 40])
+@pytest.mark.parametrize("draw", [SKEWED["normal"], SKEWED["lognormal"]], ids=["normal", "skewed"])
 def test_holm_among_five_allocators(draw, n):
     # Ten comparisons of allocators that do not differ, on tapes that do.
     rng, alarms = np.random.default_rng(7), 0
@@ -224,25 +224,17 @@ def test_holm_among_five_allocators(draw, n):
     assert alarms / 2000 <= FALSE_ALARMS
 
 
-@pytest.mark.parametrize("n", [8, 16])
-def test_sign_flips_among_five_allocators(n):
+def test_sign_flips_among_five_allocators():
     # Near 5 %, where Holm is below: all comparisons are to the same reference.
     rng, flips, steps = np.random.default_rng(7), 0, 0
     for _ in range(2000):
-        values = rng.normal(size=(5, n))
+        values = rng.normal(size=(5, 10))
         differences = values[1:] - values[0]
         flips += bool((sign_flip_p_values(differences) < 0.05).any())
         compared = compare_all({str(i): row for i, row in enumerate(values)}, "0")
         steps += any(comparison.adjusted < 0.05 for comparison in compared)
     assert steps / 2000 < flips / 2000 <= FALSE_ALARMS
     assert flips / 2000 >= 0.04
-
-
-@pytest.mark.parametrize("shape", [(4, 16), (5, 8), (5, 40)], ids=str)
-@pytest.mark.parametrize("effects", [(0, 0, 1), (0, 1, 1), (0.3, 1, 1)], ids=str)
-def test_no_seeds_are_found_better_than_they_are(effects, shape):
-    found = coverage(lambda rng: crossed_difference(crossed(rng, *shape, effects)), 0)
-    assert 1 - found <= FALSE_ALARMS
 
 
 @pytest.mark.parametrize("n", [3, 8, 20, 60])

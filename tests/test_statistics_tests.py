@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import quad
 
 from slicegym.envs.errors import ConfigError
 from slicegym.eval.statistics import (
@@ -51,7 +52,7 @@ class TestHolm:
 
 class TestSignFlips:
     def test_one_comparison_is_the_exact_test(self):
-        # All 2⁸ signs, by hand; 20,000 draws stray by 0.01 with probability below 10⁻³.
+        # All 2⁸ signs, by hand; 10,000 draws stray by 0.01 with probability below 10⁻³.
         values = RNG.normal(0.5, 1, (1, 8))
         signs = np.array(list(product([-1, 1], repeat=8)))
         exact = (np.abs(signs @ values[0]) >= abs(values.sum()) - 1e-9).mean()
@@ -169,6 +170,19 @@ class TestPower:
         t, shift = stats.t.ppf(0.975, n - 1), difference * math.sqrt(n)
         expected = stats.nct.sf(t, n - 1, shift) + stats.nct.cdf(-t, n - 1, shift)
         assert paired_power(difference, 1.0, n) == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize(("difference", "n"), [(6.0, 2), (8.0, 2), (30.0, 2), (0.7, 9)])
+    def test_it_is_its_integral_over_the_deviation(self, difference, n):
+        # Given s, T exceeds t where a standard normal exceeds t·s − λ: another route, and where
+        # SciPy's noncentral t has NaN for what is nearly 1.
+        t, shift = stats.t.ppf(0.975, n - 1), difference * math.sqrt(n)
+
+        def given(s):
+            beyond = stats.norm.sf(t * s - shift) + stats.norm.cdf(-t * s - shift)
+            return beyond * 2 * s * (n - 1) * stats.chi2.pdf((n - 1) * s**2, n - 1)
+
+        expected = quad(given, 0, 10, points=[0.01, 0.1, 1], limit=400)[0]
+        assert paired_power(difference, 1.0, n) == pytest.approx(expected, abs=1e-7)
 
     def test_without_a_difference_it_is_alpha(self):
         assert paired_power(0.0, 1.0, 12, alpha=0.01) == pytest.approx(0.01)

@@ -10,7 +10,7 @@ from .interval import ENOUGH_BLOCKS, Floats, Interval, t_interval, t_quantile
 
 CROSSED = "Student's t over seeds and blocks (Satterthwaite)"
 # With fewer seeds than this, 95 % are not reached where seeds differ much.
-ENOUGH_SEEDS = 4
+ENOUGH_SEEDS = 5
 
 
 def crossed_difference(differences: Floats) -> Interval:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr
@@ -12,7 +13,7 @@ from scipy.special import stdtr
 from ...envs.errors import ConfigError
 from .interval import Floats, Interval, t_interval
 
-FLIPS = 20_000
+FLIPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def sign_flip_p_values(differences: Floats) -> Floats:
         differences: Of every comparison on every block, (comparisons, blocks), at least two blocks.
     """
     n = differences.shape[1]
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(FLIPS, n))
+    signs = _signs(n)
     means = signs @ differences.T / n
     # Flips leave the squares alone, so that a variance needs the mean only.
     variances = (differences**2).mean(axis=1) - means**2
@@ -92,6 +93,12 @@ def sign_flip_p_values(differences: Floats) -> Floats:
     adjusted = np.empty(len(observed))
     adjusted[order] = np.maximum.accumulate((beyond + 1) / (FLIPS + 1))
     return adjusted
+
+
+@lru_cache(maxsize=4)
+def _signs(n_blocks: int) -> Floats:
+    """Return signs of every block in every draw, (FLIPS, blocks), the same for as many blocks."""
+    return np.random.default_rng(0).choice([-1.0, 1.0], size=(FLIPS, n_blocks))
 
 
 def compare_all(values: Mapping[str, Floats], reference: str | None = None) -> list[Comparison]:

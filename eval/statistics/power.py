@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from scipy.special import nctdtr, stdtrit
 
 from ...envs import checks
@@ -36,9 +37,9 @@ def paired_power(difference: float, spread: float, n_blocks: int, alpha: float =
     n = checks.integer("n_blocks", n_blocks, at_least=2)
     shift = abs(checks.number("difference", difference)) * math.sqrt(n) / spread
     critical = float(stdtrit(n - 1, 1 - _part("alpha", alpha) / 2))
-    # F(−t; λ) = 1 − F(t; −λ), and the second is the one that is computed well.
-    above, below = nctdtr(n - 1, shift, critical), nctdtr(n - 1, -shift, critical)
-    return float(1 - above + 1 - below)
+    wrong_side = 1 - nctdtr(n - 1, -shift, critical)  # F(−t; λ) = 1 − F(t; −λ)
+    # SciPy has NaN for some values that are 1 but for rounding.
+    return float(1 - nctdtr(n - 1, shift, critical) + np.nan_to_num(wrong_side, nan=0.0))
 
 
 def blocks_needed(
