@@ -46,7 +46,6 @@ SYMMETRIC = {
 }
 SKEWED = {
     "normal": SYMMETRIC["normal"],
-    "gamma": lambda rng, n: rng.gamma(4, size=n) / 2 - 2,
     "exponential": lambda rng, n: rng.exponential(size=n) - 1,
     "lognormal": lambda rng, n: np.exp(rng.normal(0, 0.5, n)) - math.exp(0.125),
 }
@@ -80,7 +79,7 @@ def test_score(n):
 @pytest.mark.parametrize("n", [8, 16, 40])
 @pytest.mark.parametrize("draw", SKEWED.values(), ids=SKEWED)
 def test_studentised(draw, n):
-    assert LEAST <= coverage(lambda rng: studentised_interval(draw(rng, n)), 0) <= MOST
+    assert LEAST <= coverage(lambda rng: studentised_interval(draw(rng, n)), 0, 4000) <= MOST
 
 
 @pytest.mark.parametrize("n", [8, 16, 40])
