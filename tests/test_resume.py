@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,6 +251,21 @@ class TestTraining:
         assert checkpoint(run)["learner"]["timesteps"] == 1536
         train(config, run, resume=True)
         same_end(run, folder)
+
+    def test_stopped_by_its_patience(self, tmp_path, monkeypatch):
+        """A policy that cannot learn is never better than the first: 1024 after the burn-in."""
+        config = small("bursty", learning_rate=1e-30, final_learning_rate=1e-30, patience=1024)
+        whole, run = tmp_path / "whole", tmp_path / "run"
+        assert train(config, whole).timesteps == 1024
+        assert manifest(whole)["status"] == "stopped by patience"
+        assert not (whole / "UNFINISHED").exists()
+        cut(monkeypatch, config, run, 700)
+        train(config, run, resume=True)
+        same_end(run, whole)
+        assert train(config, run, resume=True).timesteps == 1024  # which changes nothing
+        same_end(run, whole)
+        later = replace(config, burn_in=1024)
+        assert train(later, tmp_path / "later").timesteps == 2048
 
     def test_evaluation_leaves_the_random_states_alone(self):
         config = small("bursty")

@@ -135,6 +135,17 @@ class Keeper(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self.num_timesteps >= self.notes["next"]:
             self._evaluate()
+        if self.has_no_progress:
+            raise NoProgress
+
+    @property
+    def has_no_progress(self) -> bool:
+        """Whether the best policy is older than the configuration has patience for."""
+        patience, best = self._config.patience, self.notes["best"]
+        if patience is None or best is None:
+            return False
+        age = self.notes["timesteps"] - max(best["timesteps"], self._config.burn_in)
+        return bool(age >= patience)
 
     def _on_step(self) -> bool:
         return True
@@ -189,6 +200,10 @@ class BurnIn(BaseCallback):
 
 class OutOfTime(Exception):
     """Ends training between two updates, where a checkpoint can be taken."""
+
+
+class NoProgress(Exception):
+    """Ends training between two updates, where no policy has been better for long."""
 
 
 class TimeLimit(BaseCallback):

@@ -33,6 +33,8 @@ class TrainConfig:
         total_timesteps: Decisions to train for, over all environments together.
         time_limit_s: Stop between two updates after so much time [s], where the run can be
             resumed; `None` for no limit.
+        patience: Stop between two updates when no policy has been better than the best on
+            validation for so many timesteps; `None` for never.
         n_envs: Environments in the batch.
         n_steps: Decisions of each environment between two updates.
         batch_size: Decisions in a minibatch; divides n_envs · n_steps.
@@ -83,6 +85,7 @@ class TrainConfig:
     seed: int = 0
     total_timesteps: int = 2_000_000
     time_limit_s: float | None = None
+    patience: int | None = None
     n_envs: int = 256
     n_steps: int = 64
     batch_size: int = 4096
@@ -152,8 +155,9 @@ class TrainConfig:
         for name, low in at_least.items():
             checks.integer(name, getattr(self, name), at_least=low)
         checks.integer("n_envs", self.n_envs, at_least=1, at_most=MAX_ENVS)
-        if self.validation_episodes is not None:
-            checks.integer("validation_episodes", self.validation_episodes, at_least=1)
+        for name in ("validation_episodes", "patience"):
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), at_least=1)
         if self.timesteps_per_update % self.batch_size:
             raise ConfigError(
                 f"batch_size must divide n_envs · n_steps = {self.timesteps_per_update}, "

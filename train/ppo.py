@@ -19,6 +19,7 @@ from .callbacks import (
     BurnIn,
     Curves,
     Keeper,
+    NoProgress,
     OutOfTime,
     Report,
     TimeLimit,
@@ -115,14 +116,16 @@ def train(
     status = "interrupted"
     try:
         with curves, progress_bar(config.total_timesteps, keeper, quiet) as bar:
-            with suppress(OutOfTime):
+            with suppress(OutOfTime, NoProgress):
                 model.learn(
                     config.total_timesteps - model.num_timesteps,
                     callback=[keeper, clock, BurnIn(config.burn_in), bar],
                     reset_num_timesteps=False,
                 )
             keeper.finish()
-        status = "stopped by time_limit_s" if clock.expired else "finished"
+        status = "finished"
+        if clock.expired or keeper.has_no_progress:
+            status = f"stopped by {'time_limit_s' if clock.expired else 'patience'}"
     finally:
         outcome = {name: keeper.notes[name] for name in ("timesteps", "best", "wall_s")}
         news = {"status": status, **outcome, "validation": baselines}

@@ -23,7 +23,7 @@ from ..folder import MANIFEST_FILE, TrainingFolder
 from ..ppo import train
 
 CURVE_FILE = "curve.csv"
-DONE = ("finished", "stopped by time_limit_s")
+DONE = ("finished", "stopped by time_limit_s", "stopped by patience")
 LOOK_S = 1.0  # between two looks at how far the runs are
 
 Run = tuple[TrainConfig, Path]
