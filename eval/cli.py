@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from . import bound_cmd, compare_cmd, losses_cmd, picture_cmd, table_cmd, trace_cmd, tune_cmd
+from . import (
+    bound_cmd,
+    compare_cmd,
+    losses_cmd,
+    picture_cmd,
+    report_cmd,
+    table_cmd,
+    trace_cmd,
+    tune_cmd,
+)
 from .options import (
     JobsOption,
     JsonOption,
@@ -168,6 +177,7 @@ app.command(epilog=examples(*compare_cmd.EXAMPLES))(compare_cmd.compare)
 app.command(epilog=examples(*submission_cmd.SUBMIT))(submission_cmd.submit)
 app.command(epilog=examples(*submission_cmd.VERIFY))(submission_cmd.verify)
 app.command(epilog=examples(*submission_cmd.LEADERBOARD))(submission_cmd.leaderboard)
+app.command(epilog=examples(*report_cmd.EXAMPLES))(report_cmd.report)
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 

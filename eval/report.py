@@ -102,7 +102,7 @@ def reward_lines(
     The clairvoyant bound, where it is known, is the last line. Scores have their intervals where
     there is space for them.
     """
-    entries = [(_label(spec), entry) for spec, entry in summary["allocators"].items()]
+    entries = [(label(spec), entry) for spec, entry in summary["allocators"].items()]
     if summary["bound"]:
         entries.append((BOUND, summary["bound"]))
     lines = []
@@ -150,7 +150,7 @@ def _table(title: str, allocators: Mapping[str, Any], columns: Columns) -> Table
     best = _best(allocators)
     for name, entry in allocators.items():
         style = "bold" if entry["reward"] == best else ""
-        table.add_row(*map(Text, (_label(name), *_cells(entry, columns))), style=style)
+        table.add_row(*map(Text, (label(name), *_cells(entry, columns))), style=style)
     return table
 
 
@@ -168,7 +168,7 @@ def _cells(entry: Mapping[str, Any], columns: Columns) -> list[str]:
     return [number(entry.get(key), digits) for _, key, digits in columns]
 
 
-def _label(spec: str) -> str:
+def label(spec: str) -> str:
     """Return an allocator's spec with a path cut to its last folder: tables are narrow."""
     name, _, text = spec.partition(":")
     return f"{name}:{Path(text).name}" if "/" in text else spec
