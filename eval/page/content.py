@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def facts(material: Material) -> tuple[tuple[str, str], ...]:
     """Return what was compared on what, as pairs of a term and what it says."""
     manifest = material.results.manifest
     parts = [
-        f"{part['family']}-{part['split']}: {played(material.summaries[part['family']])}{_windows(part)}"
+        f"{part['family']}-{part['split']}, {played(material.summaries[part['family']])}"
+        + (f", windows {_windows(part)}" if _windows(part) else "")
         for part in material.parts()
     ]
     specs = ", ".join(map(label, material.results.allocators))
@@ -85,13 +87,13 @@ def facts(material: Material) -> tuple[tuple[str, str], ...]:
     versions = ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items())
     found = (
         ("Allocators", specs),
-        ("Played on", "; ".join(parts)),
+        ("Played on", parts[0] if len(parts) == 1 else f"{len(parts)} families, listed below"),
         ("Suite", f"sha256 {manifest['suite_sha256']}"),
         ("Traces", traces or "none: synthetic workloads"),
         ("Clairvoyant bound", "computed on every tape" if manifest["bound"] else "not computed"),
         ("Versions", versions),
         ("Commit", str(manifest.get("commit") or "")),
-        ("Command", str(manifest.get("command") or "")),
+        ("Command", shlex.join(manifest.get("command") or ())),
         ("Started", str(manifest.get("started") or "")),
     )
     return tuple((term, text) for term, text in found if text)
@@ -99,19 +101,15 @@ def facts(material: Material) -> tuple[tuple[str, str], ...]:
 
 def _windows(part: Mapping[str, Any]) -> str:
     windows = part.get("windows_s") or {}
-    text = ", ".join(f"{t} {a:g} to {b:g} s" for t, (a, b) in windows.items())
-    return f" (windows: {text})" if text else ""
+    return ", ".join(f"{t} {a:g} to {b:g} s" for t, (a, b) in windows.items())
 
 
 def _warning(material: Material) -> str:
-    if not material.n_left:
-        if (material.results.path / "UNFINISHED").exists():
-            return "This run has not ended: its summary is missing. Go on with --resume."
+    if material.n_left is None:
         return ""
-    n = material.n_left
     return (
-        f"This run is UNFINISHED: {n} {'cell is' if n == 1 else 'cells are'} still to be played. All below is "
-        "of the episodes that every allocator has played, and will change; go on with --resume."
+        f"This run is UNFINISHED: {material.n_left} of its cells (an allocator on an episode) are "
+        "missing. All below is of the episodes that every allocator has played, and may change."
     )
 
 
@@ -132,10 +130,11 @@ def _overview(material: Material) -> Section:
             ]
         lines.append([*line, *["–"] * (len(headers) - len(line))])
     table = Table("The best of each family", headers, lines)
-    return Section("All families", "", (table, _against_static(material), *world_figures(material)))
+    tables = (table, _by_family(material), _played_on(material))
+    return Section("All families", "", (*tables, *world_figures(material)))
 
 
-def _against_static(material: Material) -> Table:
+def _by_family(material: Material) -> Table:
     specs = material.results.allocators
     lines, columns = [], list(material.summaries.values())
     for spec in specs:
@@ -144,10 +143,20 @@ def _against_static(material: Material) -> Table:
     return Table("Mean reward by family", ("allocator", *material.summaries), lines)
 
 
+def _played_on(material: Material) -> Table:
+    lines = []
+    for part in material.parts():
+        summary = material.summaries[part["family"]]
+        name = f"{part['family']}-{part['split']}"
+        counts = str(summary["episodes"]), str(summary["blocks"])
+        lines.append([name, *counts, _windows(part) or "–"])
+    return Table("What was played", ("suite", "episodes", "blocks", "windows"), lines)
+
+
 def _family(material: Material, family: str, pair: Sequence[str] | None, n: int) -> Section:
     summary = material.summaries[family]
     text = f"{played(summary)}; {reward_formula(summary)}, mean per interval."
-    content = (
+    content: tuple[Figure | Table, ...] = (
         *_tables(summary),
         *family_figures(material, family),
         *_time_lines(material, family, pair),

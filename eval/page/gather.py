@@ -23,12 +23,12 @@ class Material:
 
     Attributes:
         results: Its rows; of an unfinished run those of whole episodes.
-        n_left: Cells that are still to be played; 0 where the run has ended.
+        n_left: Cells of an unfinished run that are missing; None where it has ended.
         summaries: By family, as `slicegym-eval run` prints them.
     """
 
     results: Results
-    n_left: int
+    n_left: int | None
     summaries: Mapping[str, Mapping[str, Any]]
 
     def parts(self) -> list[Mapping[str, Any]]:
@@ -56,7 +56,7 @@ def gather(path: Path) -> Material:
         ConfigError: It is none, holds no whole episode yet, or something in it is damaged.
     """
     is_cut = (path / MANIFEST).is_file() and (path / UNFINISHED).exists()
-    results, n_left = _read_begun(path) if is_cut else (load_results(path), 0)
+    results, n_left = _read_begun(path) if is_cut else (load_results(path), None)
     if not results.rows:
         raise ConfigError(
             f"{path} must hold at least one episode that every allocator has played; "

@@ -38,10 +38,11 @@ class Scale:
         """Return at most about `n` values to be written at the axis."""
         if self.kind == LINEAR:
             step = nice((self.high - self.low) / n)
-            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-            return [i * step for i in range(first, last + 1)]
-        first, last = (math.log10(max(v, 1.0 if self.kind == LOG1P else v)) for v in self._ends)
-        decades = range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)
+            begin, end = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+            return [i * step for i in range(begin, end + 1)]
+        lowest = max(self.low, 1.0) if self.kind == LOG1P else self.low
+        first, last = math.log10(lowest) - 1e-9, math.log10(self.high) + 1e-9
+        decades = range(math.ceil(first), math.floor(last) + 1)
         found = [10.0**i for i in decades]
         if self.kind == LOG and len(found) < 3:
             found = sorted(
@@ -50,10 +51,6 @@ class Scale:
         found = [v for v in found if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9)]
         every = -(-len(found) // n)
         return ([0.0] if self.kind == LOG1P else []) + found[:: max(every, 1)]
-
-    @property
-    def _ends(self) -> tuple[float, float]:
-        return self.low, self.high
 
 
 def nice(value: float) -> float:

@@ -63,7 +63,7 @@ def _of_many(material: Material, families: list[str]) -> str:
     first = [spec for spec in wins if wins[spec] == most]
     names = " and ".join(label(spec) for spec in first)
     each = " each" if len(first) > 1 else ""
-    certain = " and ".join(str(sure.get(spec, 0)) for spec in first)
+    certain = " and ".join(str(sure.get(spec, "none")) for spec in first)
     verb = "have" if len(first) > 1 else "has"
     return (
         f"{names} {verb} the highest mean reward on {most} of {len(families)} families{each}, and "
