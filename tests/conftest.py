@@ -117,7 +117,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end, in a line that is hard to miss, what was not tested for want of traces."""
+    """Say at the end, in a line that is hard to miss, what was not tested for want of something."""
+    blind = [r for r in terminalreporter.stats.get("skipped", []) if "browser" in r.keywords]
+    if blind:
+        terminalreporter.section("browser", sep="!", yellow=True, bold=True)
+        terminalreporter.write_line(
+            f"{len(blind)} tests in a browser were SKIPPED: {blind[0].longrepr[2]}", yellow=True
+        )
     skipped = [r for r in terminalreporter.stats.get("skipped", []) if "traces" in r.keywords]
     if not skipped:
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .draw import LINE, WIDTH, Drawing, Style, shorten
 from .scales import Scale, short
 
-LEFT, RIGHT, TOP, ROW = 108.0, 258.0, 22.0, 21.0
+LEFT, RIGHT, TOP, ROW = 112.0, 258.0, 22.0, 21.0
 BOUND_STYLE = Style(0)
 
 
@@ -58,9 +58,9 @@ def interval_rows(entries: Sequence[Entry], label: str, alt: str, at: Sequence[f
     for i, entry in enumerate(entries):
         y = TOP + ROW * (i + 0.5)
         style = entry.style or BOUND_STYLE
-        drawing.text(4, y + 3.5, shorten(entry.name, 17), title=entry.name)
+        drawing.text(4, y + 3.5, shorten(entry.name, 16), title=entry.name)
         kind = style.colour if entry.style else "ink"
-        if entry.low is not None and entry.high is not None and entry.high >= low:
+        if entry.low is not None and entry.high is not None and entry.mean >= low:
             drawing.line(x(entry.low), y, x(entry.high), y, f"interval {kind}")
         if entry.mean < low:
             drawing.add("path", d=f"M{x(low):.1f} {y:.1f}l7 -4v8z", class_=f"mark {kind}")
@@ -84,7 +84,7 @@ def stacked_rows(rows: Sequence[tuple[str, Mapping[str, float]]], label: str, al
     _axis(drawing, x, len(rows), label)
     for i, (name, values) in enumerate(rows):
         y, start = TOP + ROW * i + 3, 0.0
-        drawing.text(4, y + 11, shorten(name, 17), title=name)
+        drawing.text(4, y + 11, shorten(name, 16), title=name)
         for k, part in enumerate(parts):
             end = start + values[part]
             width = x(end) - x(start)

@@ -238,7 +238,7 @@ def utilization(material: Material, family: str) -> Figure:
         "Lower right is better: busy GPU-seconds over billed ones, against Little's latency. "
         "Ringed: whom nobody beats in both.",
         alt,
-        (scatter(points, "utilization", "latency [s]", alt),),
+        (scatter(points, "utilization", "latency [s]", alt, x_range=(0.0, 1.0)),),
         ("allocator", "utilization", "latency_s", "on_front"),
         [(p.name, p.x, p.y, int(p.is_best)) for p in points],
     )

@@ -12,6 +12,7 @@ from .style import COLOURS, DRAWINGS, PAGE
 
 # Whatever a name may hold, the page loads and runs nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+LONG = 40  # characters of a cell that is broken into lines
 
 
 def to_html(page: Page) -> str:
@@ -51,13 +52,18 @@ def _table(table: Table) -> str:
     body = ""
     for i, (name, *cells) in enumerate(table.lines):
         kind = ' class="strong"' if i in table.strong else ""
-        line = "".join(f"<td>{printable(cell)}</td>" for cell in cells)
+        line = "".join(map(_cell_of, cells))
         body += f'<tr{kind}><th scope="row">{printable(name)}</th>{line}</tr>'
     title = printable(table.title)
     return (
         f'<h3>{title}</h3><div class="scroll" tabindex="0" role="region" aria-label="{title}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )
+
+
+def _cell_of(text: str) -> str:
+    kind = ' class="long"' if len(text) > LONG else ""
+    return f"<td{kind}>{printable(text)}</td>"
 
 
 def _figure(figure: Figure) -> str:

@@ -27,7 +27,7 @@ def square(names: Sequence[str], parts: Sequence[Sequence[float]], alt: str) -> 
         y = TOP + cell * (i + 0.5)
         drawing.text(LEFT + cell * (i + 0.5), TOP - 7, str(i + 1), "soft middle")
         drawing.text(4, y + 3.5, f"{i + 1}", "soft")
-        drawing.text(20, y + 3.5, shorten(name, 16), title=name)
+        drawing.text(20, y + 3.5, shorten(name, 14), title=name)
         for j, other in enumerate(names):
             x = LEFT + cell * j
             if i == j:

@@ -61,6 +61,7 @@ def scatter(
     y_label: str,
     alt: str,
     reference: tuple[float, float] | None = None,
+    x_range: tuple[float, float] | None = None,
 ) -> str:
     """Return an SVG of points, those of the front joined by a staircase.
 
@@ -70,10 +71,11 @@ def scatter(
         y_label: Of the vertical axis, on which less is better where there is a reference.
         alt: What it shows, in a sentence.
         reference: Corner of the hypervolume.
+        x_range: Ends of the horizontal axis; by default so that it holds the points.
     """
     bottom = TOP + max(HEIGHT, LINE * len(points))
     drawing = Drawing(bottom + 2 * LINE + 8)
-    x = _axis([p.x for p in points], LEFT, RIGHT)
+    x = Scale(*x_range, LEFT, RIGHT) if x_range else _axis([p.x for p in points], LEFT, RIGHT)
     y = _axis([p.y for p in points], bottom, TOP)
     Frame(drawing, x, y).axes(x_label, y_label)
     if reference:

@@ -58,7 +58,8 @@ th,td{padding:.2rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px 
 th:first-child{text-align:left;position:sticky;left:0;background:var(--page)}
 thead th{color:var(--soft);font-weight:600}tbody th{font-weight:400}
 tr.strong th,tr.strong td{font-weight:700}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));
+td.long{white-space:normal;text-align:left;min-width:18rem}
+.figures{display:grid;margin-top:1.2rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));
 gap:1.2rem 2rem;align-items:start}
 figure{margin:0;min-width:0}figure.wide{grid-column:1/-1}
 figure h3{margin:.3rem 0}
@@ -67,7 +68,7 @@ svg{display:block;width:100%;height:auto}
 figcaption{font-size:.84rem;color:var(--soft);margin-top:.3rem}
 footer{border-top:1px solid var(--rule);font-size:.84rem;color:var(--soft);margin-top:1rem}
 @media (max-width:34rem){body{padding:.7rem}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}
-th:first-child{min-width:6rem;max-width:8.5rem;white-space:normal}th,td{padding:.2rem .45rem}}
+th:first-child{min-width:7.4rem;max-width:9rem;white-space:normal}th,td{padding:.2rem .45rem}}
 @media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}.scroll{overflow:visible}
 table{font-size:.7rem}th,td{padding:.1rem .3rem}
 details.part::details-content{content-visibility:visible}}
