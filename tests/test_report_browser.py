@@ -1,4 +1,4 @@
-"""The report in a real browser: everything is there, visible, readable, and nothing is asked for."""
+"""The report in a real browser: everything is there, visible and readable."""
 
 import io
 import subprocess
@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LONG = "round_robin:quantum=10.25"
-# Of every drawing: its place on the page, and whether all of its text lies inside it.
+# Of every drawing: its place on the page, whether all of its text lies inside it, and what words lie
+# on top of others.
 PLACES = """() => [...document.querySelectorAll('figure svg')].map(svg => {
   const box = svg.getBoundingClientRect();
   const inside = [...svg.querySelectorAll('text')].every(text => {
@@ -27,10 +28,17 @@ PLACES = """() => [...document.querySelectorAll('figure svg')].map(svg => {
     return own.left >= box.left - 1 && own.right <= box.right + 1
       && own.top >= box.top - 1 && own.bottom <= box.bottom + 1;
   });
-  const size = Math.min(...[...svg.querySelectorAll('text')]
-    .map(text => text.getBoundingClientRect().height));
+  const words = [...svg.querySelectorAll('text')];
+  const scale = box.width / svg.viewBox.baseVal.width;
+  const size = Math.min(...words.map(text => text.getBoundingClientRect().height));
+  const boxes = words.map(text => text.getBoundingClientRect());
+  const clashes = words.flatMap((one, i) => words.slice(i + 1).filter((_, k) => {
+    const [a, b] = [boxes[i], boxes[i + 1 + k]];
+    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 * scale
+      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4 * scale;
+  }).map(other => one.textContent + ' | ' + other.textContent));
   return {name: svg.closest('figure').id, x: box.x + scrollX, y: box.y + scrollY,
-          width: box.width, height: box.height, inside, size};
+          width: box.width, height: box.height, inside, size, clashes};
 })"""
 UNFOLD = "document.querySelectorAll('details').forEach(part => { part.open = true })"
 # The colours of a drawing's lines and words, and of the page behind them.
@@ -103,11 +111,11 @@ def check_drawing(place, shot):
     assert place["height"] >= 60, place
     assert place["inside"], place
     assert place["size"] >= 8, place
+    assert place["clashes"] == [], place
     x, y = round(place["x"]), round(place["y"])
     region = shot[y : y + round(place["height"]), x : x + round(place["width"])]
-    shades = np.unique(region.reshape(-1, 3), axis=0).astype(int)
-    coloured = shades[np.ptp(shades, axis=1) > 40]
-    assert len(coloured) >= 10, place
+    coloured = region[np.ptp(region, axis=2) > 40].astype(int)
+    assert len(np.unique(coloured @ [65536, 256, 1])) >= 10, place
 
 
 def test_the_numbers_can_be_saved(report):

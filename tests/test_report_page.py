@@ -74,7 +74,7 @@ class TestNumbers:
     def test_rewards_from_the_best_with_the_bound(self):
         found = self.column("small-reward", "mean")
         assert list(found.items()) == [
-            ("clairvoyant bound", -0.5), ("demand", -1.5), ("fair", -1.7), ("static", -3.0),
+            ("bound", -0.5), ("demand", -1.5), ("fair", -1.7), ("static", -3.0),
         ]  # fmt: skip
 
     def test_the_interval_is_students_of_two_blocks(self):

@@ -95,7 +95,9 @@ class Drawing:
     def svg(self, label: str) -> str:
         """Return the SVG; the label says what it shows."""
         box = f"0 0 {_n(self.width)} {_n(self.height)}"
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img"'
+        # What is wider than a phone is not made smaller there: it scrolls in its place.
+        least = f' style="min-width:{_n(self.width)}px"' if self.width > WIDTH else ""
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img"{least}'
         return f'{head} aria-label="{printable(label)}">{"".join(self._parts)}</svg>'
 
 
@@ -114,14 +116,14 @@ class Frame:
             at = self.x(value)
             self.drawing.line(at, bottom, at, top)
             if numbers:
-                self.drawing.text(at, bottom + LINE, short(value), "soft middle")
+                self.drawing.text(at, bottom + LINE + 1, short(value), "soft middle")
         for value in self.y.ticks(5):
             at = self.y(value)
             self.drawing.line(left, at, right, at)
             self.drawing.text(left - 4, at + 3.5, short(value), "soft end")
         self.drawing.line(left, bottom, right, bottom, "axis")
         if numbers:
-            self.drawing.text((left + right) / 2, bottom + 2 * LINE + 1, x_label, "middle")
+            self.drawing.text((left + right) / 2, bottom + 2 * LINE + 2, x_label, "middle")
         self.drawing.text(2, top - 8, y_label)
 
     def curve(self, xs: Sequence[float], ys: Sequence[float], style: Style, title: str) -> None:

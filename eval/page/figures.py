@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..output import plain
-from ..report import BOUND, label
+from ..report import label
 from ..statistics import block_means, t_interval
 from ..summary import REFERENCE
 from ..tradeoffs import (
@@ -29,6 +29,7 @@ from .scales import LOG
 
 Floats = NDArray[np.float64]
 
+BOUND = "bound"
 ENDS = ("mean", "low", "high", "blocks")
 TERMS = ("latency", "cost", "idle")
 LATENCY, COST, UTILIZATION = "little_latency_s", "cost_usd", "utilization"

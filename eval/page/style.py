@@ -63,7 +63,7 @@ td.long{white-space:normal;text-align:left;min-width:18rem}
 gap:1.2rem 2rem;align-items:start}
 figure{margin:0;min-width:0}figure.wide{grid-column:1/-1}
 figure h3{margin:.3rem 0}
-.drawings{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
+.drawings{display:grid;overflow-x:auto;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
 svg{display:block;width:100%;height:auto}
 figcaption{font-size:.84rem;color:var(--soft);margin-top:.3rem}
 footer{border-top:1px solid var(--rule);font-size:.84rem;color:var(--soft);margin-top:1rem}
