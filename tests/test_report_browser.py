@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LONG = "round_robin:quantum=10.25"
-# Of every drawing: its place on the page, whether all of its text lies inside it, and what words lie
-# on top of others.
+# Of every drawing: its place on the page, whether all of its words lie inside it, and which lie
+# on top of each other.
 PLACES = """() => [...document.querySelectorAll('figure svg')].map(svg => {
   const box = svg.getBoundingClientRect();
   const inside = [...svg.querySelectorAll('text')].every(text => {

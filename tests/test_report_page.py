@@ -217,7 +217,8 @@ class TestPage:
 
     def test_nobody_completes_anything(self, tmp_path):
         p, nan = part(scenario()), float("nan")
-        none = {"completed": 0, "utilization": nan, "latency_p50_s": nan}
+        unknown = ("utilization", "little_latency_s", "latency_p50_s", "slo")
+        none = {"completed": 0, "open": 0, "cost_usd": 0.0, **dict.fromkeys(unknown, nan)}
         cells = {("small", i, s): row(p, i, s, -1.0, **none) for i in range(2) for s in NAMES}
         write_report(write(tmp_path / "run", [p], NAMES, cells))
 

@@ -66,13 +66,14 @@ def scatter(
     """Return an SVG of points, those of the front joined by a staircase.
 
     Args:
-        points: What is drawn.
+        points: What is drawn, but for what is not known.
         x_label: Of the horizontal axis, on which less is better.
         y_label: Of the vertical axis, on which less is better where there is a reference.
         alt: What it shows, in a sentence.
         reference: Corner of the hypervolume.
         x_range: Ends of the horizontal axis; by default so that it holds the points.
     """
+    points = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
     bottom = TOP + max(HEIGHT, LINE * len(points))
     drawing = Drawing(bottom + 2 * LINE + 8)
     x = Scale(*x_range, LEFT, RIGHT) if x_range else _axis([p.x for p in points], LEFT, RIGHT)

@@ -10,7 +10,7 @@ import numpy as np
 from ..report import label
 from ..summary import REFERENCE
 from ..tradeoffs import OF_LOAD, OF_WEIGHTS, offered_gpu_s, same_worlds
-from .figures import pareto_figure, trade_offs
+from .fronts import pareto_figure, trade_offs, worst
 from .gather import Material
 from .model import Figure
 from .plots import Curve, drawn, left_out, lines
@@ -95,13 +95,12 @@ def weighted_pareto(material: Material, group: Sequence[Part], number: int) -> F
         points += [(f"{label(s)} {prices}", s) for s in material.playing(family)]
     table = np.concatenate(costs)
     is_reference = [spec == REFERENCE for _, spec in points]
-    rows = table[is_reference, :2] if any(is_reference) else table[:, :2]
-    corner = np.nanmax(rows, axis=0)
+    corner = worst(table[is_reference] if any(is_reference) else table)
     return pareto_figure(
         f"pareto-weights-{number}",
         f"over reward weights (latency:cost:idle) on {', '.join(p['family'] for p in group)}",
         [(name, material.style(spec)) for name, spec in points],
         table,
-        (float(corner[0]), float(corner[1])),
+        corner,
         "static, the worst of each" if any(is_reference) else "the worst of each",
     )
