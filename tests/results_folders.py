@@ -1,7 +1,9 @@
 """Folders of runs that nobody played: every number in them is known beforehand."""
 
 import csv
+import io
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +152,31 @@ def known(folder, names=("static", "demand", "fair"), families=None, bound=-0.5,
                     little_latency_s=LITTLE_S[name], utilization=UTILIZATION[name], slo=SLO[name],
                 )  # fmt: skip
     return write(folder, parts, names, cells, **more)
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.figures, self.links = [], "", [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag == "figure":
+            self.figures.append(found["id"])
+        if tag == "a" and "download" in found:
+            self.links[found["download"]] = found["href"]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(folder):
+    return Reader((folder / "report.html").read_text())
+
+
+def numbers(folder, name):
+    return list(csv.DictReader(io.StringIO((folder / "figures" / f"{name}.csv").read_text())))
