@@ -111,6 +111,15 @@ class TestSeveralFamilies:
         slo = [float(line["slo"]) for line in lines if line["allocator"] == "demand"]
         assert slo == [0.6, 0.6]
 
+    def test_attainment_as_far_as_a_run_has_come(self, tmp_path):
+        families = [scenario(), scenario("half", gpus=1.0)]
+        cut = {"families": [part(one) for one in families], "is_finished": False}
+        write_report(known(tmp_path / "most", n_rows=10, **cut))
+        lines = numbers(tmp_path / "most", "slo-against-load-1")
+        assert {float(line["load"]) for line in lines} == {0.25, 0.5}
+        page = write_report(known(tmp_path / "little", n_rows=7, **cut))
+        assert "slo-against-load-1" not in {figure.name for figure in page.figures}
+
     def test_a_front_over_weights(self, folder):
         write_report(folder)
         names = [line["allocator"] for line in numbers(folder, "pareto-weights-1")]

@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from slicegym.eval.page.gather import gather
 from slicegym.eval.page.write import write_report
 
-from .results_folders import known, numbers, part, read, row, scenario, write
+from .results_folders import LATENCY_S, known, numbers, part, read, row, scenario, write
 
 NAMES = ("static", "demand", "fair")
 EVIL = '"><script>alert(1)</script>'
@@ -99,6 +100,13 @@ class TestPage:
         folder = known(tmp_path / "run", bound=None)
         names = {figure.name for figure in write_report(folder).figures}
         assert names == OF_ONE - {"small-score", "small-profile"}
+
+    def test_without_series_there_are_no_time_lines(self, folder):
+        for path in (folder / "episodes").glob("*.npz"):
+            np.savez(path, latency_s=LATENCY_S, n_completed=3)
+        assert {figure.name for figure in write_report(folder).figures} == OF_ONE - {
+            "small-timeline"
+        }
 
     def test_one_allocator_alone(self, tmp_path):
         p = part(scenario())

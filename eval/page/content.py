@@ -79,7 +79,7 @@ def facts(material: Material) -> tuple[tuple[str, str], ...]:
     manifest = material.results.manifest
     parts = [
         f"{part['family']}-{part['split']}, {played(material.summaries[part['family']])}"
-        + (f", windows {_windows(part)}" if _windows(part) else "")
+        + (f", windows on the traces' clocks: {_windows(part)}" if _windows(part) else "")
         for part in material.parts()
     ]
     specs = ", ".join(map(label, material.results.allocators))
@@ -101,7 +101,7 @@ def facts(material: Material) -> tuple[tuple[str, str], ...]:
 
 def _windows(part: Mapping[str, Any]) -> str:
     windows = part.get("windows_s") or {}
-    return ", ".join(f"{t} {a:g} to {b:g} s" for t, (a, b) in windows.items())
+    return ", ".join(f"{t} {a:g} to {b:g}" for t, (a, b) in windows.items())
 
 
 def _warning(material: Material) -> str:
@@ -150,7 +150,9 @@ def _played_on(material: Material) -> Table:
         name = f"{part['family']}-{part['split']}"
         counts = str(summary["episodes"]), str(summary["blocks"])
         lines.append([name, *counts, _windows(part) or "–"])
-    return Table("What was played", ("suite", "episodes", "blocks", "windows"), lines)
+    return Table(
+        "What was played", ("suite", "episodes", "blocks", "windows on the traces' clocks"), lines
+    )
 
 
 def _family(material: Material, family: str, pair: Sequence[str] | None, n: int) -> Section:

@@ -117,7 +117,7 @@ class Frame:
             self.drawing.line(at, bottom, at, top)
             if numbers:
                 self.drawing.text(at, bottom + LINE + 1, short(value), "soft middle")
-        for value in self.y.ticks(5):
+        for value in self.y.ticks(6):
             at = self.y(value)
             self.drawing.line(left, at, right, at)
             self.drawing.text(left - 4, at + 3.5, short(value), "soft end")

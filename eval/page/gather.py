@@ -10,7 +10,7 @@ from typing import Any
 from ...envs.errors import ConfigError
 from ..output import UNFINISHED
 from ..results import Results, check_row, failed_cells, load_results, read_json
-from ..runs.folder import MANIFEST, ROWS
+from ..runs.folder import AGENTS, MANIFEST, ROWS
 from ..runs.plan import planned
 from ..runs.tables import Row, nested, parse, read_whole
 from ..summary import summarise
@@ -92,4 +92,15 @@ def _read_begun(path: Path) -> tuple[Results, int]:
     ]
     skipped |= {f"{allocator} on {family}": "see failed.csv" for family, allocator in sorted(lost)}
     n_left = max(len(keys) - len(rows), 0)
-    return Results(path, manifest, {"skipped": skipped}, whole, []), n_left
+    return Results(path, manifest, {"skipped": skipped}, whole, _agents_of(path, whole)), n_left
+
+
+def _agents_of(path: Path, rows: list[Row]) -> list[Row]:
+    """Return the agents' lines of these rows; there are more, since they are written first."""
+    columns, lines = read_whole(path / AGENTS)
+    cell = ("family", "tape", "allocator")
+    if lines and not {*cell, "agent", "completed"} <= set(columns):
+        raise ConfigError(f"{path / AGENTS} must have the columns that a run writes, got {columns}")
+    kept = {tuple(row[name] for name in cell) for row in rows}
+    found = parse(path / AGENTS, columns, lines)
+    return [row for row in found if tuple(row[name] for name in cell) in kept]

@@ -22,10 +22,16 @@ def world_figures(material: Material) -> Iterator[Figure]:
     """Yield what compares families that are one world."""
     parts = material.parts()
     for i, group in enumerate(same_worlds(parts, OF_LOAD), start=1):
-        if len({part["scenario"]["gpus"] for part in group}) > 1:
+        if len({part["scenario"]["gpus"] for part in group}) > 1 and has_calls(material, group):
             yield attainment(material, group, i)
     for i, group in enumerate(same_worlds(parts, OF_WEIGHTS), start=1):
         yield weighted_pareto(material, group, i)
+
+
+def has_calls(material: Material, group: Sequence[Part]) -> bool:
+    """Whether anybody completed a call, so that there is a load."""
+    families = {part["family"] for part in group}
+    return any(row["completed"] > 0 for row in material.results.agents if row["family"] in families)
 
 
 def attainment(material: Material, group: Sequence[Part], number: int) -> Figure:
