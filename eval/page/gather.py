@@ -9,8 +9,8 @@ from typing import Any
 
 from ...envs.errors import ConfigError
 from ..output import UNFINISHED
-from ..results import Results, check_row, failed_cells, load_results, read_json
-from ..runs.folder import AGENTS, MANIFEST, ROWS
+from ..results import Results, load_results
+from ..runs.files import AGENTS, MANIFEST, ROWS, check_row, failed_cells, read_json
 from ..runs.plan import planned
 from ..runs.tables import Row, nested, parse, read_whole
 from ..summary import summarise
