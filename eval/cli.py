@@ -15,6 +15,7 @@ from . import (
     picture_cmd,
     report_cmd,
     table_cmd,
+    tensorboard_cmd,
     trace_cmd,
     tune_cmd,
 )
@@ -178,6 +179,7 @@ app.command(epilog=examples(*submission_cmd.SUBMIT))(submission_cmd.submit)
 app.command(epilog=examples(*submission_cmd.VERIFY))(submission_cmd.verify)
 app.command(epilog=examples(*submission_cmd.LEADERBOARD))(submission_cmd.leaderboard)
 app.command(epilog=examples(*report_cmd.EXAMPLES))(report_cmd.report)
+app.command(epilog=examples(*tensorboard_cmd.EXAMPLES))(tensorboard_cmd.tensorboard)
 app.command(epilog=examples(*trace_cmd.EXAMPLES))(trace_cmd.trace)
 app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
 

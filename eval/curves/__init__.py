@@ -1,0 +1,1 @@
+"""Event files for TensorBoard, from the folder of a run: nothing here simulates."""
