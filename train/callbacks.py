@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,13 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from ..baselines import Allocator, make_allocator
 from ..baselines.learned import Learned
+from ..eval.curves.layout import of_suite
+from ..eval.curves.tags import BOUND, figures, run_names, tag
 from ..eval.report import console
-from ..eval.rollout import make_row, play
+from ..eval.rollout import Stage
+from ..eval.session import progress
 from ..eval.suite import Suite
-from ..eval.summary import summarise
+from ..eval.summary import REFERENCE, summarise
 from .checkpoint import save_checkpoint
 from .config import TrainConfig
 from .export import numpy_policy, save_policy
@@ -29,6 +31,7 @@ from .policy import AllocationPolicy
 from .sb3_vec_env import TERMS
 
 LEARNER = "ppo"
+VALIDATION = "validation"
 
 Figures = Mapping[str, float]
 Report = Callable[[int, float], None]
@@ -39,29 +42,46 @@ class Validation:
 
     Args:
         suite: A suite of the validation split.
+        bound: Whether the clairvoyant bound of each tape is worked out, and with it scores; the
+            first time that takes seconds a tape.
+        quiet: Show no progress while it is.
+
+    Raises:
+        SolverError: There is no bound.
     """
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, *, bound: bool = False, quiet: bool = True) -> None:
         self.suite = suite
-        self._tapes = [suite.scenario.tape(e) for e in suite.episodes]
+        self._stages = []
+        self._has_bound = bound
+        with progress("bounds", len(suite.episodes), quiet or not bound) as advance:
+            for episode in suite.episodes:
+                self._stages.append(Stage(suite, episode, bound=bound))
+                advance()
 
     def figures(self, name: str, allocator: Allocator) -> dict[str, float]:
         """Return reward, terms and metrics of an allocator, means over the independent blocks."""
-        scenario = self.suite.scenario
-        rows = [
-            make_row(name, self.suite, episode, play(scenario, tape, allocator))
-            for episode, tape in zip(self.suite.episodes, self._tapes, strict=True)
-        ]
-        found: dict[str, Any] = summarise(rows)["allocators"][name]
-        return {key: float(v) for key, v in found.items() if isinstance(v, (int, float))}
+        return figures(self._summary(name, allocator)["allocators"][name])
 
     def baselines(self, specs: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return the figures of each baseline by its spec."""
-        return {spec: self.figures(spec, make_allocator(spec)) for spec in specs}
+        """Return the figures of each baseline by its spec, and of the bound where there is one.
+
+        Of the bound they are reward and score: its terms by themselves bound nothing.
+        """
+        found = {spec: self.figures(spec, make_allocator(spec)) for spec in specs}
+        if self._has_bound:
+            bound = self._summary(REFERENCE, make_allocator(REFERENCE))["bound"]
+            found[BOUND] = figures({key: bound[key] for key in ("reward", "score")})
+        return found
+
+    def _summary(self, name: str, allocator: Allocator) -> dict[str, Any]:
+        return summarise([stage.play(name, allocator)[0] for stage in self._stages])
 
 
 class Curves:
     """TensorBoard runs side by side, so that their scalars of one name lie in one chart.
+
+    Names are those of `slicegym-eval tensorboard`, so that its runs lie there as well.
 
     Args:
         folder: Where each run gets a folder of its own.
@@ -69,15 +89,22 @@ class Curves:
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self._writers = {name: SummaryWriter(str(folder / _plain(name))) for name in names}
+        folders = run_names(names)
+        self._writers = {name: SummaryWriter(str(folder / folders[name])) for name in names}
         learner = self._writers[LEARNER]
+        learner.add_custom_scalars(  # type: ignore[no-untyped-call]
+            {
+                category: {title: ["Multiline", curves] for title, curves in charts.items()}
+                for category, charts in of_suite(VALIDATION).items()
+            }
+        )
         self.logger = Logger(None, [_OneWriter(learner)])
 
     def write(self, name: str, figures: Figures, step: int) -> None:
         """Add the validation figures of one allocator."""
         for key, value in figures.items():
             if not math.isnan(value):
-                self._writers[name].add_scalar(f"validation/{key}", value, step)
+                self._writers[name].add_scalar(tag(VALIDATION, key), value, step)
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +120,6 @@ class _OneWriter(TensorBoardOutputFormat):
     def __init__(self, writer: SummaryWriter) -> None:
         self.writer = writer
         self._is_closed = False
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w.=-]+", "_", name)
 
 
 class Keeper(BaseCallback):

@@ -77,6 +77,8 @@ class TrainConfig:
             writes a checkpoint.
         validation_episodes: Play only so many of the validation episodes; `None` for all.
         baselines: Allocators whose validation figures lie in the same charts.
+        bound: Whether the clairvoyant bound of the validation episodes lies in the same charts, and
+            scores with it. The first time it takes some seconds an episode, then it is kept.
         torch_threads: Threads of torch; small networks gain little from a second.
     """
 
@@ -121,6 +123,7 @@ class TrainConfig:
     eval_every: int = 100_000
     validation_episodes: int | None = None
     baselines: tuple[str, ...] = ("static", "round_robin", "adaptive", "demand")
+    bound: bool = False
     torch_threads: int = 1
 
     def __post_init__(self) -> None:
@@ -135,7 +138,7 @@ class TrainConfig:
         ):
             checks.one_of(name, getattr(self, name), known)
         check_base(self.action, self.base)
-        for name in ("pinned", "outlook", "normalize_reward", "staggered"):
+        for name in ("pinned", "outlook", "normalize_reward", "staggered", "bound"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, got {getattr(self, name)!r}")
         self._check_lists()

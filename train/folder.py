@@ -25,9 +25,10 @@ from .config import TrainConfig, parse_config
 MANIFEST_FILE = "manifest.json"
 CURVES_FOLDER = "tensorboard"
 LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
-# What may differ when a run is taken up again: how long it goes on, and on how many threads. With
-# another number of timesteps or threads it is no longer the run that was cut, byte by byte.
-MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads"}
+# What may differ when a run is taken up again: how long it goes on, on how many threads, and if the
+# bound is drawn. With another number of timesteps or threads it is no longer the run that was cut,
+# byte by byte.
+MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads", "bound"}
 
 
 def make_manifest(

@@ -43,7 +43,7 @@ class Trained:
         folder: Holds policy, manifest, checkpoint and curves.
         timesteps: Decisions trained for.
         best: Timesteps and validation reward of the policy that was kept.
-        baselines: Validation reward of each baseline.
+        baselines: Validation reward of each baseline, and of the bound where it is drawn.
         wall_s: Time that it took, earlier parts of a resumed run included [s].
     """
 
@@ -77,6 +77,7 @@ def train(
     Raises:
         ConfigError: Anything that cannot be trained or written as asked; nothing is left behind.
         TraceError: A trace is absent or damaged.
+        SolverError: A bound was asked for, and there is none.
     """
     # What is asked for. Everything that may be refused is refused before a folder is made.
     torch.set_num_threads(config.torch_threads)
@@ -88,7 +89,7 @@ def train(
     suite = own_suite(config, "validation").first(config.validation_episodes)
     if resume:
         run.check_scenario(suite.scenario)
-    validation = Validation(suite)
+    validation = Validation(suite, bound=config.bound, quiet=quiet)
     baselines = validation.baselines(config.baselines)
 
     # What learns, and where.
@@ -107,7 +108,7 @@ def train(
         run = TrainingFolder.create(
             folder, make_manifest(config, suite, worlds(config, suite.scenario)[1:])
         )
-    curves = Curves(folder / CURVES_FOLDER, [LEARNER, *config.baselines])
+    curves = Curves(folder / CURVES_FOLDER, [LEARNER, *baselines])
     model.set_logger(curves.logger)
 
     # Learning itself; between updates the keeper saves the policy that is best on validation.

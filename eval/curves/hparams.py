@@ -22,12 +22,13 @@ Line = dict[str, Any]
 
 
 def played(family: str, spec: str, parameters: Mapping[str, Any]) -> Line:
-    """Return one line of the table: the allocator, the family and parameters by `NAME.PARAMETER`.
+    """Return one line of the table: allocator, family and `parameters.NAME.PARAMETER`.
 
-    Parameters of two allocators may be called alike and mean something else.
+    Parameters of two allocators may be called alike and mean something else. Columns are shown in
+    the order of the alphabet, so that whose line it is comes first.
     """
-    name = spec.partition(":")[0]
-    own = {f"{name}.{key}": value for key, value in parameters.items() if value is not None}
+    at = f"parameters.{spec.partition(':')[0]}"
+    own = {f"{at}.{key}": value for key, value in parameters.items() if value is not None}
     return {"allocator": spec, "family": family, **own}
 
 
