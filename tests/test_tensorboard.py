@@ -287,8 +287,9 @@ class TestPictures:
 
     def test_of_many_agents_the_last_are_one(self):
         drawn = self.area((0.3,) * 12) - self.area((0.0,) * 12)
-        assert drawn[:6] == pytest.approx([drawn[0]] * 6, rel=0.1)
-        assert drawn[6] == pytest.approx(6 * drawn[0], rel=0.1)
+        each = drawn[:6].mean()  # ten rows of pixels, one more or less
+        assert drawn[:6] == pytest.approx([each] * 6, rel=0.2)
+        assert drawn[6] == pytest.approx(6 * each, rel=0.2)
 
     def test_without_series_there_is_none(self):
         with pytest.raises(ConfigError, match="needs series, and none were kept"):
