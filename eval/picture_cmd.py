@@ -51,7 +51,7 @@ def picture(
         raise ConfigError(f"--out must end in .png, got {str(out)!r}")
     check_target(out)
     run = play_episode(scenario, split, episode, allocator)
-    write_atomically(out, _png(plot_run(run, note=f"{allocator}, {split} episode {episode}")))
+    write_atomically(out, png(plot_run(run, note=f"{allocator}, {split} episode {episode}")))
     typer.echo(
         f"{out}\nreward {run.rewards.mean():.3f} in the mean of {len(run.rewards):,} intervals"
     )
@@ -83,7 +83,7 @@ def play_episode(scenario: str, split: str, episode: int, allocator: str) -> Run
     return play(suite.scenario, suite.scenario.tape(suite.episodes[episode]), decides)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     """Return a figure as a PNG of 256 colours: it needs no more, and is a third as large."""
     from PIL import Image  # matplotlib brings it along
 

@@ -119,7 +119,7 @@ def test_nothing_half_written_stays(refuse, mine, monkeypatch):
     def full(figure):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(picture_cmd, "_png", full)
+    monkeypatch.setattr(picture_cmd, "png", full)
     assert "No space left" in refuse(mine, "--out", "x.png")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...envs.errors import ConfigError
+from ..picture_cmd import png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,9 +58,7 @@ def draw(record: EpisodeRecord, scenario: Mapping[str, Any], title: str) -> byte
     for axis in axes:
         style_axis(axis, (edges[0], edges[-1]), last=axis is axes[-1])
     _write(figure, title, colours, names)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return png(figure)
 
 
 def _edges(k: int, scenario: Mapping[str, Any]) -> Floats:
