@@ -21,7 +21,7 @@ from slicegym.train.ppo import train
 from .browser import open_browser
 from .training import SCENARIO
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 PATIENCE_S = 120
 EVALUATED = ("static", "demand", "round_robin:quantum=2")
