@@ -334,7 +334,9 @@ class TestCommand:
     def test_damaged_results_leave_nothing_behind(self, refuse, mine, tmp_path):
         (mine / "episodes" / "other-001-002.npz").write_bytes(b"no archive")
         out = tmp_path / "deep" / "curves"
-        assert "other-001-002.npz must be an episode" in refuse("tensorboard", mine, "--out", out)
+        error = refuse("tensorboard", mine, "--out", out)
+        assert "other-001-002.npz" in error
+        assert "evaluate again into a new folder" in error
         assert list(out.parent.iterdir()) == []
 
     def test_a_time_that_is_none(self, refuse, mine):

@@ -161,6 +161,16 @@ class TestResume:
         steps = [event.step for event in events.Scalars("validation/reward")]
         assert steps == [0, 256, 512, 768, 1024]
 
+    def test_the_bound_may_be_drawn_from_there_on(self, cut, configured, tmp_path, monkeypatch):
+        monkeypatch.setenv("SLICEGYM_CACHE", str(tmp_path / "cache"))
+        before = manifest(cut)["validation"]
+        result = train(configured(bound=True), cut, resume=True)
+        assert result.best["reward"] <= result.baselines["bound"]
+        events = EventAccumulator(str(cut / "tensorboard" / "bound"))
+        events.Reload()
+        assert [event.step for event in events.Scalars("validation/reward")] == [768, 1024]
+        assert manifest(cut)["validation"]["static"]["reward"] == before["static"]["reward"]
+
     def test_a_finished_run_can_be_prolonged(self, configured, tmp_path):
         train(configured(total_timesteps=256), tmp_path / "run")
         with pytest.raises(ConfigError, match="total_timesteps must be more than the 256"):

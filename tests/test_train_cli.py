@@ -97,6 +97,7 @@ REFUSED = [
     (["bursty", "net_arch=[64"], "net_arch must be a YAML value, got '[64'"),
     (["bursty", "activation=gelu"], "activation must be one of tanh, relu, got 'gelu'"),
     (["bursty", "staggered=maybe"], "staggered must be true or false, got 'maybe'"),
+    (["bursty", "bound=maybe"], "bound must be true or false, got 'maybe'"),
     (["bursty", "split=heldout"], "split must be 'train', got 'heldout': that data is for final"),
     (["bursty", "split=validation"], "split must be 'train', got 'validation': that data is for"),
     (["bursty", "split=tain"], "split must be one of train, validation, heldout, got 'tain' (did"),

@@ -92,7 +92,7 @@ class Curves:
         folders = run_names(names)
         self._writers = {name: SummaryWriter(str(folder / folders[name])) for name in names}
         learner = self._writers[LEARNER]
-        learner.add_custom_scalars(  # type: ignore[no-untyped-call]
+        learner.add_custom_scalars(
             {
                 category: {title: ["Multiline", curves] for title, curves in charts.items()}
                 for category, charts in of_suite(VALIDATION).items()

@@ -46,7 +46,7 @@ def draw(record: EpisodeRecord, scenario: Mapping[str, Any], title: str) -> byte
         raise ConfigError("a picture needs series, and none were kept: run with --series first")
     n, own = record.share.shape[1], len(COLOURS)
     colours = COLOURS[:n] if n <= own else (*COLOURS, OTHERS)
-    figure = Figure(figsize=tuple(p / DPI for p in PIXELS), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(PIXELS[0] / DPI, PIXELS[1] / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     ratios = (3.0, 2.2, 0.4 + 0.15 * len(colours))
     axes = figure.subplots(3, height_ratios=ratios, gridspec_kw=PLACE)
@@ -63,7 +63,8 @@ def draw(record: EpisodeRecord, scenario: Mapping[str, Any], title: str) -> byte
 
 def _edges(k: int, scenario: Mapping[str, Any]) -> Floats:
     """Return starts and ends of the decision intervals, (K + 1,) [s]."""
-    return np.minimum(np.arange(k + 1) * scenario["interval_s"], scenario["horizon_s"])
+    ends: Floats = np.minimum(np.arange(k + 1) * scenario["interval_s"], scenario["horizon_s"])
+    return ends
 
 
 def _few(values: Floats, own: int, combine: Callable[..., Any]) -> Floats:
