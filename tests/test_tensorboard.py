@@ -1,73 +1,38 @@
 """What TensorBoard is given: curves of the same names from everybody, and what they hold."""
 
 import csv
-import io
-import json
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from matplotlib.colors import to_rgb
-from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from slicegym.envs import ConfigError, Simulator
-from slicegym.envs.panels import COLOURS, OTHERS
-from slicegym.eval.curves import events, hparams, picture
+from slicegym.envs import Simulator
+from slicegym.eval.curves import events, hparams
 from slicegym.eval.curves.tags import run_names
-from slicegym.eval.curves.write import MAX_POINTS, thinned
-from slicegym.eval.results import EpisodeRecord, load_results
-from slicegym.eval.session import evaluate
+from slicegym.eval.curves.write import MAX_POINTS, thinned, write_runs
+from slicegym.eval.results import load_results
 from slicegym.train.ppo import train
 
-from .training import SCENARIO
+from .two_families import RUNS, make_results, read
 
 K = 20  # decisions of an episode
-ALLOCATORS = ("static", "demand", "round_robin:quantum=2")
-RUNS = {"static", "demand", "round_robin_quantum=2"}
-SUITE = """
-parts:
-  - {scenario: small.yaml, split: validation}
-  - {scenario: other.yaml, split: heldout, episodes: 2}
-"""
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """The folder of a run of two families, with bounds."""
-    folder = tmp_path_factory.mktemp("results")
-    (folder / "small.yaml").write_text(yaml.safe_dump(SCENARIO))
-    (folder / "other.yaml").write_text(yaml.safe_dump(SCENARIO | {"gpus": 3}))
-    (folder / "suite.yaml").write_text(SUITE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLICEGYM_CACHE", str(folder / "cache"))
-        evaluate(str(folder / "suite.yaml"), ALLOCATORS, out=folder / "results", quiet=True)
-    return folder / "results"
+    return make_results(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")
 def written(results, tmp_path_factory):
     """Event files of it, written where nothing can be simulated."""
-    from slicegym.eval.curves.write import write_runs
-
     out = tmp_path_factory.mktemp("written") / "tensorboard"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Simulator, "__init__", None)
         write_runs(load_results(results), out, timesteps=500)
     return out
-
-
-def read(folder):
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
-    found.Reload()
-    return found
 
 
 def points(found, tag):
@@ -253,136 +218,3 @@ class TestTable:
             {"a": "inf", "b": False},
             {"c": 3.0, "d": "[1, 2]"},
         ]
-
-
-class TestPictures:
-    def test_the_first_episode_is_drawn(self, written):
-        (image,) = read(written / "small" / "static").Images("episode")
-        assert (image.step, image.width, image.height) == (0, *picture.PIXELS)
-        with Image.open(io.BytesIO(image.encoded_image_string)) as found:
-            assert (found.format, found.size) == ("PNG", picture.PIXELS)
-
-    def area(self, shares):
-        """Pixels of each agent's colour, of an agent with these shares for half of the time."""
-        off = np.where(np.arange(K)[:, None] < K // 2, shares, 0.0)
-        zero = np.zeros_like(off)
-        agents = tuple(f"a${i}" for i in range(len(shares)))
-        record = EpisodeRecord(
-            np.zeros(101), 0, share=off, queue=zero, warm=zero, agents=agents
-        )  # fmt: skip
-        scenario = {"interval_s": 1.0, "horizon_s": K, "gpus": 4.0}
-        png = picture.draw(record, scenario, "a $title that is no formula")
-        with Image.open(io.BytesIO(png)) as image:
-            pixels = np.asarray(image.convert("RGB"), dtype=float)
-        near = [
-            np.abs(pixels - 255 * np.array(to_rgb(c))).max(axis=-1) < 6 for c in (*COLOURS, OTHERS)
-        ]
-        return np.array([int(found.sum()) for found in near])
-
-    def test_areas_are_as_the_shares(self):
-        legend = self.area((0.0, 0.0))
-        few, more = self.area((1.0, 1.0)) - legend, self.area((1.0, 2.0)) - legend
-        assert few[0] == pytest.approx(few[1], rel=0.05)
-        assert more[1] == pytest.approx(2 * more[0], rel=0.05)
-
-    def test_of_many_agents_the_last_are_one(self):
-        drawn = self.area((0.3,) * 12) - self.area((0.0,) * 12)
-        each = drawn[:6].mean()  # ten rows of pixels, one more or less
-        assert drawn[:6] == pytest.approx([each] * 6, rel=0.2)
-        assert drawn[6] == pytest.approx(6 * each, rel=0.2)
-
-    def test_without_series_there_is_none(self):
-        with pytest.raises(ConfigError, match="needs series, and none were kept"):
-            picture.draw(EpisodeRecord(np.zeros(101), 0), {}, "")
-
-
-class TestCommand:
-    @pytest.fixture
-    def mine(self, results, tmp_path):
-        return Path(shutil.copytree(results, tmp_path / "results"))
-
-    def test_it_says_how_to_look(self, cli, mine):
-        status, out, err = cli("tensorboard", mine)
-        assert (status, err) == (0, "")
-        folder = mine / "tensorboard"
-        assert out.splitlines() == [
-            f"8 runs in {folder}",
-            f"All:  tensorboard --logdir {folder}",
-            f"One of 2 families:  tensorboard --logdir {folder / 'small'}",
-        ]
-        assert sorted(p.name for p in folder.iterdir()) == ["other", "small", "written.json"]
-        assert not list(mine.glob(".*"))
-        load_results(mine)
-
-    def test_what_is_there_is_replaced_only_when_asked(self, cli, refuse, mine):
-        cli("tensorboard", mine)
-        before = sorted((mine / "tensorboard").rglob("*"))
-        assert "must not exist yet, and it does" in refuse("tensorboard", mine)
-        assert sorted((mine / "tensorboard").rglob("*")) == before
-        assert cli("tensorboard", mine, "--overwrite")[0] == 0
-        after = sorted((mine / "tensorboard").rglob("*"))
-        assert len(after) == len(before)
-        assert after != before  # event files are called by their time
-
-    def test_what_others_wrote_is_never_replaced(self, refuse, mine, tmp_path):
-        (tmp_path / "precious").mkdir()
-        for target in (tmp_path / "precious", mine, mine / "rows.csv"):
-            error = refuse("tensorboard", mine, "--out", target, "--overwrite")
-            assert "holds no written.json; name another folder by --out" in error
-        assert (mine / "rows.csv").is_file()
-
-    def test_damaged_results_leave_nothing_behind(self, refuse, mine, tmp_path):
-        (mine / "episodes" / "other-001-002.npz").write_bytes(b"no archive")
-        out = tmp_path / "deep" / "curves"
-        error = refuse("tensorboard", mine, "--out", out)
-        assert "other-001-002.npz" in error
-        assert "evaluate again into a new folder" in error
-        assert list(out.parent.iterdir()) == []
-
-    def test_a_time_that_is_none(self, refuse, mine):
-        content = json.loads((mine / "manifest.json").read_text())
-        (mine / "manifest.json").write_text(json.dumps(content | {"started": "at noon"}))
-        assert "started must be a time, got 'at noon'" in refuse("tensorboard", mine)
-
-    def test_a_folder_that_is_none_of_a_run(self, refuse, tmp_path):
-        assert "must be the folder of a run" in refuse("tensorboard", tmp_path)
-        assert "must be the folder of a run" in refuse("tensorboard", tmp_path / "nowhere")
-
-    def test_an_unfinished_run(self, refuse, mine):
-        (mine / "UNFINISHED").write_text("")
-        assert "is unfinished: end its run first" in refuse("tensorboard", mine)
-
-    def test_a_place_that_nothing_can_be_written_to(self, refuse, mine):
-        error = refuse("tensorboard", mine, "--out", mine / "rows.csv" / "curves")
-        assert f"cannot create {mine / 'rows.csv' / 'curves'}" in error
-
-    def test_bad_flags(self, refuse, mine):
-        assert "--timesteps" in refuse("tensorboard", mine, "--timesteps", 0)
-        assert "--until" in refuse("tensorboard", mine, "--until", 5)
-        assert not (mine / "tensorboard").exists()
-
-    def test_without_tensorboard_it_says_what_to_install(self, refuse, mine, monkeypatch):
-        monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
-        assert "pip install tensorboard" in refuse("tensorboard", mine)
-
-    def test_no_series_no_decisions_and_no_pictures(self, tmp_path, scenario_file, cli):
-        out = tmp_path / "bare"
-        evaluate(
-            f"{scenario_file}-validation", ["demand"], out=out, bound=False, quiet=True,
-            series="none",
-        )  # fmt: skip
-        assert cli("tensorboard", out)[0] == 0
-        found = read(out / "tensorboard" / "small" / "demand").Tags()
-        assert {tag.partition("/")[0] for tag in found["scalars"]} == {"episodes", "validation"}
-        assert found["images"] == []
-        assert not (out / "tensorboard" / "small" / "bound").exists()
-
-    @pytest.mark.slow
-    def test_torch_is_not_needed(self, mine):
-        code = (
-            "import sys; from slicegym.eval.cli import run_app, app; "
-            f"run_app(app, 'x', ['tensorboard', {str(mine)!r}]); "
-            "assert not {'torch', 'stable_baselines3', 'tensorflow'} & set(sys.modules)"
-        )
-        subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
-        assert (mine / "tensorboard" / "written.json").is_file()
