@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ...envs import checks
 from ...envs.errors import ConfigError
 from ..output import to_json, write_atomically
-from ..results import AGAIN, EpisodeRecord, Results
+from ..results import EpisodeRecord, Results
+from ..runs.files import AGAIN
 from . import hparams
 from .events import EventFile
 from .layout import of_decisions, of_episodes, of_suite
