@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult, linprog
 
 from slicegym.baselines import bound as bound_module
 from slicegym.baselines import clairvoyant_bound
@@ -183,6 +184,26 @@ def test_no_time_no_number(exact: bool) -> None:
     scenario = replace(rich(), horizon_s=20.5)
     with pytest.raises(SolverError, match=r"no optimum in the .* s that were left"):
         bound(scenario, tape_of(rich()), exact=exact, time_limit_s=1e-6)
+
+
+def test_where_interior_point_does_not_end_dual_simplex_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program, weights = build(rich(), tape_of(rich()), Detail()), np.ones(3)
+    asked = []
+
+    def never_ends(*given: Any, method: str, **more: Any) -> Any:
+        asked.append(method)
+        if method == "highs-ipm":
+            return OptimizeResult(status=1, message="time limit reached")
+        return linprog(*given, method=method, **more)
+
+    right = solve(program, weights, 100.0, method="highs-ds").value
+    monkeypatch.setattr("slicegym.baselines.program.solve.linprog", never_ends)
+    assert solve(program, weights, 100.0, method="highs-ipm").value == right
+    assert asked == ["highs-ipm", "highs-ds"]
+    with pytest.raises(SolverError, match="no optimum in the"):  # no time for two
+        solve(program, weights, 50.0, method="highs-ipm")
 
 
 @pytest.mark.parametrize("solver", [solve, solve_whole])

@@ -16,10 +16,16 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 OUT_OF_TIME = 1
+DUAL_SIMPLEX, INTERIOR_POINT = "highs-ds", "highs-ipm"
+PATIENCE_S = 60.0  # with interior point in one window, before dual simplex is asked
 
 
 class SolverError(ValueError):
     """The solver gave no optimum, so that there is no bound."""
+
+
+class OutOfTime(SolverError):
+    """The solver gave none in its time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +154,19 @@ def solve(
 
 
 def _solve_piece(piece: Matrix, time_limit_s: float, method: str) -> tuple[Floats, Floats, str]:
-    """Return the optimal point, the multipliers of the rows, and what the solver said."""
+    """Return the optimal point, the multipliers of the rows, and what the solver said.
+
+    Interior point is fast, but now and then it does not come to an end where dual simplex does.
+    """
+    if method != INTERIOR_POINT or time_limit_s <= PATIENCE_S:
+        return _solve_by(method, piece, time_limit_s)
+    try:
+        return _solve_by(method, piece, PATIENCE_S)
+    except OutOfTime:
+        return _solve_by(DUAL_SIMPLEX, piece, time_limit_s - PATIENCE_S)
+
+
+def _solve_by(method: str, piece: Matrix, time_limit_s: float) -> tuple[Floats, Floats, str]:
     scale = 1.0 / max(float(np.abs(piece.cost).max(initial=0.0)), 1e-300)
     equal = piece.is_equal
     result = linprog(
@@ -205,7 +223,7 @@ def solve_whole(
 
 def _check(status: int, message: str, time_limit_s: float) -> None:
     if status == OUT_OF_TIME:
-        raise SolverError(
+        raise OutOfTime(
             f"HiGHS found no optimum in the {max(time_limit_s, 0):.3g} s that were left, so there "
             "is no bound; raise time_limit_s"
         )
