@@ -8,7 +8,7 @@ from slicegym.baselines.learned import Learned
 from slicegym.envs import load_scenario
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.observation import n_features
-from slicegym.eval.session import describe, traces_in
+from slicegym.eval.manifests import describe, traces_in
 from slicegym.eval.suite import load_suite
 from slicegym.train.config import TrainConfig
 from slicegym.train.export import numpy_policy
