@@ -8,7 +8,7 @@ import pytest
 from slicegym.baselines import Allocator, allocator_class, make_allocator, names, register
 from slicegym.envs.errors import ConfigError, UnknownNameError
 from slicegym.envs.kernel.observe import RAW_COLUMNS
-from slicegym.envs.observation import Observation
+from slicegym.envs.observation import Observation, raw_columns
 from slicegym.envs.spec import Agent, Scenario
 
 SPECS = [spec for name in names() for spec in allocator_class(name).examples()]
@@ -37,7 +37,7 @@ def observe(world, seed=0, batch=None):
     rng = np.random.default_rng(seed)
     leading = () if batch is None else (batch,)
     shape = (*leading, world.n_agents)
-    raw = np.zeros((*shape, len(RAW_COLUMNS)))
+    raw = np.zeros((*shape, len(raw_columns(world))))  # what the world alone has stays 0
 
     def put(name, values):
         raw[..., COLUMN[name]] = values
