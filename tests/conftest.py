@@ -1,6 +1,7 @@
 """What all tests share: no network, one hypothesis profile, and a loud word on absent traces."""
 
 import ipaddress
+import signal
 import socket
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,10 @@ hypothesis.settings.register_profile("slicegym", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("slicegym")
 
 connect = socket.socket.connect
+
+# A background job of a plain shell ignores Ctrl-C, and whatever it starts inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

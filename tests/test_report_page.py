@@ -173,11 +173,13 @@ class TestRefusals:
             (tmp_path / "summary.json").write_text("{}")
             if is_cut:
                 (tmp_path / "UNFINISHED").touch()
-            assert "manifest.json must be a run's" in refuse("report", tmp_path)
+            line = refuse("report", tmp_path)
+            assert "manifest.json" in line
+            assert "must be as a run writes it" in line
 
     def test_an_episode_is_missing(self, folder, refuse):
         (folder / "episodes" / "small-001-002.npz").unlink()
-        assert "small-001-002.npz must be an episode that a run wrote" in refuse("report", folder)
+        assert "small-001-002.npz must be as a run writes it" in refuse("report", folder)
         assert not (folder / "report.html").exists()
 
     def test_time_lines_of_somebody_who_did_not_play(self, folder, refuse):

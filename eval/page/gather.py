@@ -10,7 +10,7 @@ from typing import Any
 from ...envs.errors import ConfigError
 from ..output import UNFINISHED
 from ..results import Results, load_results
-from ..runs.files import AGENTS, MANIFEST, ROWS, check_row, failed_cells, read_json
+from ..runs.files import AGAIN, AGENTS, FAILED, MANIFEST, ROWS, check_row, failed_cells, read_json
 from ..runs.plan import planned
 from ..runs.tables import Row, nested, parse, read_whole
 from ..summary import summarise
@@ -76,8 +76,9 @@ def _read_begun(path: Path) -> tuple[Results, int]:
     try:
         keys, skipped = planned(manifest), dict(manifest["skipped"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{path / MANIFEST} must be a run's, and lacks {error}") from None
-    failed = failed_cells(path)
+        where = path / MANIFEST
+        raise ConfigError(f"{where} must be as a run writes it: {error}; {AGAIN}") from None
+    failed = failed_cells(path / FAILED)
     keys = [key for key in keys if (key.family, key.index, key.allocator) not in failed]
     columns, lines = read_whole(path / ROWS)
     rows = parse(path / ROWS, columns, lines)
