@@ -31,10 +31,14 @@ class Policy:
     """
 
     def __init__(self, header: Header, tensors: Tensors) -> None:
-        self.header = header
+        self.header, self._tensors = header, tensors
         self._forward = header.kind.forward
         parameters = packed(tensors, header.shapes)
         self._arguments = parameters, np.array(header.sizes), ACTIVATIONS[header.activation]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be sent as numbers alone: another process has compiled code of its own."""
+        return type(self), (self.header, self._tensors)
 
     def actions(self, features: Weights) -> Shares:
         """Return the deterministic actions, shape (B, n) in [-1, 1], float64.

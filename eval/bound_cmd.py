@@ -47,10 +47,11 @@ def compare(
         ConfigError: An unknown suite, or allocators that cannot play it.
         SolverError: A bound that was not found.
     """
+    from .engines import Workers
     from .session import evaluate
 
     asked = ["static", *(spec for spec in specs if spec != "static")]
-    result = evaluate(suite_name, asked, n_episodes, jobs=jobs)
+    result = evaluate(suite_name, asked, n_episodes, engine=Workers(jobs))
     return {"suite": result["suite"], **result["summary"]}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..baselines import clairvoyant_bound
 from ..baselines.bound import SolverError
-from .workers import Workers
+from .engines import Workers
 
 if TYPE_CHECKING:
     from ..baselines import Bound

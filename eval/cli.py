@@ -20,14 +20,15 @@ from . import (
     tune_cmd,
 )
 from .options import (
+    EngineOption,
     JobsOption,
     JsonOption,
     NoBoundOption,
     OutOption,
+    RayAddressOption,
     ResumeOption,
     check_json,
     deliver,
-    jobs_or_default,
     split_specs,
 )
 from .submissions import cmd as submission_cmd
@@ -54,6 +55,7 @@ def examples(*lines: str) -> str:
         "slicegym-eval run --suite azure-heldout --allocators static,learned:DIR --out results",
         "slicegym-eval run --suite heldout --allocators static,demand,ppo --out results",
         "slicegym-eval run --suite heldout --allocators static,demand,ppo --out results --resume",
+        "slicegym-eval run --suite heldout --out results --engine ray --ray-address HOST:6379",
         "slicegym-eval run --suite my.yaml --no-bound --json -",
     ),
 )
@@ -81,6 +83,8 @@ def run(
     json_target: JsonOption = None,
     no_bound: NoBoundOption = False,
     jobs: JobsOption = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Play allocators over the tapes of a suite, and compare.
 
@@ -92,10 +96,13 @@ def run(
     them beforehand; the score is 0 at static and 1 at the bound. A bound takes some seconds a tape
     the first time, and is then kept in the cache folder.
 
+    With --engine ray the episodes are played by a Ray cluster: one on this machine, or the one at
+    --ray-address, whose workers need the same package and the suite's traces. Rows are the same.
+
     Of several families there is a table each. Who cannot play one of them is named at the end,
     with the reason.
     """
-    from . import report, session
+    from . import engines, report, session
     from .table_report import as_table
 
     result = session.evaluate(
@@ -104,7 +111,7 @@ def run(
         episodes,
         out,
         bound=not no_bound,
-        jobs=jobs_or_default(jobs),
+        engine=engines.make_engine(engine, jobs, ray_address),
         quiet=json_target == "-",
         target=json_target,
         series=series,

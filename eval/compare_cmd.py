@@ -65,6 +65,7 @@ def _play(
     suite: str, specs: list[str], episodes: int | None, bound: bool, jobs: int | None, quiet: bool
 ) -> Results:
     """Play the two into a folder that is gone afterwards."""
+    from .engines import Workers
     from .results import load_results
     from .session import evaluate
 
@@ -76,7 +77,7 @@ def _play(
             episodes,
             out,
             bound=bound,
-            jobs=jobs_or_default(jobs),
+            engine=Workers(jobs_or_default(jobs)),
             quiet=quiet,
             series="none",
         )

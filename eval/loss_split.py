@@ -30,11 +30,11 @@ from ..baselines.program.service import Detail
 from ..baselines.program.solve import solve, solve_whole
 from ..envs.errors import ConfigError
 from ..envs.run import simulate
+from .engines import Workers
 from .report import grid, number
 from .session import progress
 from .suite import load_suite
 from .tape_cut import cut
-from .workers import Workers
 
 if TYPE_CHECKING:
     from ..baselines.program.rows import Program

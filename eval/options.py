@@ -14,6 +14,13 @@ JobsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Processes at the same time; by default one a core, at most 8."),
 ]
+EngineOption = Annotated[
+    str, typer.Option(metavar="local|ray", help="Processes of this machine, or Ray.")
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Of a running cluster; without it Ray starts here."),
+]
 NoBoundOption = Annotated[
     bool, typer.Option("--no-bound", help="Leave out the clairvoyant bound and the scores.")
 ]
@@ -61,7 +68,7 @@ def split_names(option: str, text: str) -> list[str]:
 
 def jobs_or_default(asked: int | None) -> int:
     """Return how many processes to use."""
-    from .workers import default_jobs
+    from .engines import default_jobs
 
     return asked or default_jobs()
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..envs.errors import ConfigError
+from .engines import Engine, Workers
 from .output import check_target
 from .report import console
 from .results import load_results
@@ -21,7 +22,6 @@ from .runs.plan import FIRST, make_manifest, planned
 from .runs.suites import Suites, load_suites
 from .summary import summarise
 from .table_report import to_csv
-from .workers import Workers
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
     out: Path | None = None,
     *,
     bound: bool = True,
-    jobs: int = 1,
+    engine: Engine | None = None,
     quiet: bool = False,
     target: str | None = None,
     series: str = FIRST,
@@ -48,8 +48,8 @@ def evaluate(
         n_episodes: Play only the first ones of each family; `None` for all.
         out: New folder to write into; nothing is created if the request itself is refused.
         bound: Compute the clairvoyant bound of each tape too, and score the allocators.
-        jobs: Processes; each plays an episode with all allocators. Where they are more than the
-            cores, decision times suffer.
+        engine: What plays, an episode with all allocators at a time; by default this process.
+            Where its jobs are more than the cores, decision times suffer.
         quiet: Show no progress.
         target: File that will receive JSON later, checked now.
         series: Of which episodes series over decisions are kept: `first`, `all` or `none`.
@@ -58,6 +58,7 @@ def evaluate(
 
     Raises:
         ConfigError: Anything that cannot be played or written as asked.
+        ChildProcessError: A process that played was lost again and again.
         TraceError: The suite's trace is missing or damaged.
         SolverError: A bound that was not found, where there is one family.
     """
@@ -75,10 +76,10 @@ def evaluate(
     todo = make_jobs(suites, keys, bound=bound, series=series)
     with (
         folder or nullcontext(),
-        Workers(jobs) as workers,
+        engine or Workers() as playing,
         progress(suites.name, len(keys), quiet) as advance,
     ):
-        for cell in play_jobs(todo, workers):
+        for cell in play_jobs(todo, playing):
             if folder is not None:
                 folder.add(cell)
             cells.append(replace(cell, arrays={}))

@@ -52,6 +52,7 @@ def table(
     As `run --suite SPLIT`, with families by name, and static always among the allocators. What is
     missing, for want of a trace, say, is named at the end with the reason.
     """
+    from .engines import Workers
     from .table_report import as_table
 
     check_json(json_target)
@@ -63,7 +64,7 @@ def table(
         episodes,
         out,
         bound=not no_bound,
-        jobs=jobs_or_default(jobs),
+        engine=Workers(jobs_or_default(jobs)),
         quiet=json_target == "-",
         resume=resume,
     )

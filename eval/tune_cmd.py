@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import EngineOption, JobsOption, RayAddressOption
+
 # The rest is imported where it is used: every command starts by importing this file.
 if TYPE_CHECKING:
+    from .engines import Engine
     from .tune import Found, Task
     from .tune_many import Outcome
 
@@ -17,6 +20,7 @@ EXAMPLES = (
     "slicegym-eval tune --scenario bursty --out configs/allocators/demand.yaml",
     "slicegym-eval tune --scenario all --allocator all --jobs 8 --out configs/allocators",
     "slicegym-eval tune --scenario many,pool --allocator cmu,fair --budget 60",
+    "slicegym-eval tune --scenario all --allocator all --engine ray --out configs/allocators",
 )
 
 
@@ -36,7 +40,9 @@ def tune(
         float | None,
         typer.Option(min=0.1, metavar="S", help="Seconds for each allocator and scenario."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    jobs: JobsOption = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="YAML file for the entry, or folder for NAME.yaml of each allocator."),
@@ -55,6 +61,7 @@ def tune(
     and an allocator that refuses a scenario is skipped.
     """
     from . import tune_many
+    from .engines import LOCAL, make_engine
     from .tune import Task
     from .tune import tune as search
     from .tune_search import optuna
@@ -66,19 +73,20 @@ def tune(
         for one in tune_many.allocators_named(allocator)
     ]
     files = {} if out is None else tune_many.files(out, {task.allocator: 0 for task in tasks})
-    if len(tasks) == 1:
+    where = make_engine(engine, jobs, ray_address)
+    if len(tasks) == 1 and engine == LOCAL:
         _deliver(search(tasks[0]), files)
     else:
-        _tune_all(tasks, jobs, files)
+        _tune_all(tasks, where, files)
 
 
-def _tune_all(tasks: list[Task], jobs: int, files: dict[str, Path]) -> None:
+def _tune_all(tasks: list[Task], engine: Engine, files: dict[str, Path]) -> None:
     from .session import progress
     from .tune_many import outcomes
 
     others: list[Outcome] = []
     with progress("tuning", len(tasks)) as advance:
-        for outcome in outcomes(tasks, jobs):
+        for outcome in outcomes(tasks, engine):
             if outcome.found is None:
                 others.append(outcome)
             else:

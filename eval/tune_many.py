@@ -1,27 +1,26 @@
-"""Tuning many allocators for many scenarios: a task each, in several processes, none lost.
+"""Tuning many allocators for many scenarios: a task each, on any engine, none lost.
 
 Workers hand what they found to their parent, which alone writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..baselines import allocator_class, names
-from ..envs.errors import ConfigError
+from ..envs.errors import ConfigError, TraceError
 from ..envs.loading import load_scenario, read_yaml, scenario_names
+from .engines import Engine
 from .options import split_names
 from .output import check_target, write_atomically
+from .runs.identity import sums_where_they_lie
 from .tune import Found, Refused, Task, tunable, tune
-from .workers import Workers
 
 ALL = "all"
 HEADER = """\
@@ -69,35 +68,26 @@ def scenarios_named(text: str) -> list[str]:
     return sorted(pieces, key=lambda name: -loaded[name].n_agents * loaded[name].n_intervals)
 
 
-def outcomes(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
+def outcomes(tasks: Sequence[Task], engine: Engine) -> Iterator[Outcome]:
     """Yield what becomes of each task, in the order in which they end.
 
     Args:
         tasks: Those expected to take longest first.
-        jobs: Number of processes; 1 for this one.
+        engine: What runs them.
+
+    Raises:
+        ConfigError: A worker has other code than this process, or other traces.
     """
-    if jobs == 1:
-        yield from map(attempt, tasks)
-        return
-    with ExitStack() as stack:
-        yield from _in_processes(iter(tasks), jobs, stack)
-
-
-def _in_processes(tasks: Iterator[Task], jobs: int, stack: ExitStack) -> Iterator[Outcome]:
-    """Hand each task to a process of its own pool: one that is killed takes no other task along."""
-    idle = [stack.enter_context(Workers()) for _ in range(jobs)]
-    running: dict[Future[Outcome], tuple[Task, Workers]] = {}
-    while True:
-        for task in islice(tasks, len(idle)):
-            process = idle.pop()
-            running[process.start(attempt, task)] = task, process
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            task, process = running.pop(future)
-            error = future.exception()
-            idle.append(stack.enter_context(Workers()) if error else process)
-            yield Outcome(task, failed=f"its process ended: {error}") if error else future.result()
+    traces: dict[str, str] = {}
+    for name in {task.scenario for task in tasks}:
+        with suppress(TraceError):  # what is absent fails in its task, and by itself
+            traces |= sums_where_they_lie([load_scenario(name)])
+    with engine:
+        for answer in engine.as_completed(attempt, [(task,) for task in tasks], traces=traces):
+            if answer.error is None:
+                yield answer.value
+            else:
+                yield Outcome(tasks[answer.place], failed=str(answer.error))
 
 
 def attempt(task: Task) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from slicegym.envs.errors import ConfigError
+from slicegym.eval.engines import Workers
 from slicegym.eval.output import flatten
 from slicegym.eval.results import load_results
 from slicegym.eval.runs import cells
@@ -38,7 +39,7 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         evaluate(sys.argv[1], sys.argv[2].split(","), None, out, bound=False, quiet=True,
-                 resume=True, jobs=1)
+                 resume=True)
         os._exit(0)
     print(child, flush=True)
     _, status = os.waitpid(child, 0)
@@ -47,12 +48,12 @@ for line in sys.stdin:
 WITH_WORKERS = """
 import sys
 from pathlib import Path
-from slicegym.eval.runs import cells
+from slicegym.eval.engines import Workers
 from slicegym.eval.session import evaluate
 if __name__ == "__main__":
-    cells.PATIENCE_S = 0.0
+    Workers.patience_s = 0.0
     evaluate(sys.argv[1], sys.argv[2].split(","), None, Path(sys.argv[3]), bound=False,
-             quiet=True, resume=True, jobs=2)
+             quiet=True, resume=True, engine=Workers(2))
 """
 
 
@@ -222,13 +223,13 @@ def test_one_process_writes(suite: str, whole: Path, tmp_path: Path) -> None:
 def test_rows_are_the_same_whatever_the_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(Workers, "patience_s", 0.0)
     (tmp_path / "two.yaml").write_text(
         "parts: [{scenario: paper, split: train}, {scenario: bursty, split: train, episodes: 3}]"
     )
     found = []
     for jobs in (1, 2, 3):
-        run(str(tmp_path / "two.yaml"), tmp_path / str(jobs), jobs=jobs)
+        run(str(tmp_path / "two.yaml"), tmp_path / str(jobs), engine=Workers(jobs))
         found.append(everything(tmp_path / str(jobs)))
     assert len(found[0]["rows"]) == 4 * len(SPECS)
     assert found[0] == found[1] == found[2]

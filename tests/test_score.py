@@ -12,7 +12,7 @@ import pytest
 from slicegym.baselines import clairvoyant_bound
 from slicegym.baselines.bound import SolverError
 from slicegym.eval import bounds
-from slicegym.eval.runs import cells
+from slicegym.eval.engines import Workers
 from slicegym.eval.statistics import paired_difference, score_interval
 from slicegym.eval.suite import load_suite
 from slicegym.eval.summary import summarise
@@ -240,7 +240,7 @@ def test_bounds_are_the_same_from_several_processes(
     cli: Any, scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = json.loads(play(cli, scenario, "--jobs", 1, "--json", "-"))
-    monkeypatch.setattr(cells, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(Workers, "patience_s", 0.0)
     monkeypatch.setenv("SLICEGYM_CACHE", str(tmp_path / "another"))
     two = json.loads(play(cli, scenario, "--jobs", 2, "--json", "-"))
     assert [r["bound"]["reward"] for r in two["rows"]] == [

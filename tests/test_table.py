@@ -12,7 +12,7 @@ from slicegym.baselines.bound import SolverError
 from slicegym.envs import Scenario, Tape
 from slicegym.envs.errors import ConfigError
 from slicegym.eval import bounds
-from slicegym.eval.runs import cells
+from slicegym.eval.engines import Workers
 from slicegym.eval.runs.plan import nameable
 from slicegym.eval.table_cmd import tabulate
 
@@ -56,9 +56,9 @@ def test_every_family_is_as_in_a_run_of_its_own(cli: Any, table: Any, families: 
 def test_several_processes_find_the_same(
     families: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(Workers, "patience_s", 0.0)
     one, two = (
-        tabulate(families[:1], ["demand"], "validation", 2, jobs=jobs, quiet=True)
+        tabulate(families[:1], ["demand"], "validation", 2, engine=Workers(jobs), quiet=True)
         for jobs in (1, 2)
     )
     for content in (one, two):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +18,19 @@ from ...envs.kernel.layout import WARM
 from ...envs.metrics import Books
 from ..rollout import Row, Stage, make_allocators
 from ..suite import Suite
+from .identity import sums_where_they_lie
 from .plan import ALL, FIRST, Key
 from .suites import Suites
 
 if TYPE_CHECKING:
     from ...envs.run import Run
-    from ..workers import Workers
+    from ..engines import Engine
 
 PERCENTS = np.arange(101)
 OF_DECISIONS = ("reward", "latency_term", "cost_term", "idle_term")
 OF_AGENTS = ("share", "queue", "in_service")
-# What is done by then was not worth starting processes for.
-PATIENCE_S = 1.0
+
+Cast = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -78,19 +80,42 @@ def make_jobs(suites: Suites, keys: Sequence[Key], *, bound: bool, series: str) 
     return jobs
 
 
-def play_jobs(jobs: Sequence[Job], workers: Workers) -> Iterator[Cell]:
-    """Yield the cells of the jobs in order, from this process as long as they are few and short."""
+def play_jobs(jobs: Sequence[Job], engine: Engine) -> Iterator[Cell]:
+    """Yield the cells of the jobs in order, from this process as long as they are few and short.
+
+    Raises:
+        SolverError, TraceError: As `play_job` does.
+        ConfigError: A worker has other code than this process, or other traces.
+    """
     begun = time.monotonic()
     for position, job in enumerate(jobs):
-        if workers.jobs > 1 and time.monotonic() - begun >= PATIENCE_S:
-            rest = [(one,) for one in jobs[position:]]
-            yield from chain.from_iterable(workers.map(play_job, rest))
+        if engine.jobs > 1 and time.monotonic() - begun >= engine.patience_s:
+            rest = jobs[position:]
+            tasks = [(one,) for one in rest]
+            shared = (cast_of(rest),)
+            traces = sums_where_they_lie(one.suite.scenario for one in rest)
+            played = engine.map(play_job, tasks, shared=shared, traces=traces)
+            yield from chain.from_iterable(played)
             return
-        yield from play_job(job)
+        yield from play_job(job, cast_of([job]))
 
 
-def play_job(job: Job) -> list[Cell]:
+def cast_of(jobs: Sequence[Job]) -> Cast:
+    """Return the allocators of the jobs, packed: a worker needs no file of theirs.
+
+    Raises:
+        ConfigError: One that `make_allocator` refuses.
+    """
+    specs = list(dict.fromkeys(key.allocator for job in jobs for key in job.keys))
+    return {spec: pickle.dumps(one) for spec, one in make_allocators(specs).items()}
+
+
+def play_job(job: Job, cast: Cast) -> list[Cell]:
     """Play one episode by each allocator.
+
+    Args:
+        job: Which episode, and by whom.
+        cast: The allocators; each plays as if new.
 
     Raises:
         SolverError, TraceError: There is no bound, or no decision, and the job is strict.
@@ -101,11 +126,10 @@ def play_job(job: Job) -> list[Cell]:
         if job.strict:
             raise
         return [Cell(key, None, {}, str(error)) for key in job.keys]
-    allocators = make_allocators([key.allocator for key in job.keys])
     cells = []
     for key in job.keys:
         try:
-            row, run = stage.play(key.allocator, allocators[key.allocator])
+            row, run = stage.play(key.allocator, pickle.loads(cast[key.allocator]))
             cells.append(Cell(key, {"family": key.family, **row}, arrays_of(run, job.series)))
         except (SolverError, TraceError) as error:  # a solver's time-out, say
             if job.strict:

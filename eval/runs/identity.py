@@ -9,15 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...envs.errors import ConfigError
 from ...envs.loading import TRACE_FILES
 from ...envs.traces import load_spec
 from ..manifests import describe, trace_sum, traces_in
 from ..suite import Suite
+
+if TYPE_CHECKING:
+    from ...envs.spec import Scenario
 
 
 def identify(parts: Sequence[Suite]) -> dict[str, Any]:
@@ -58,11 +61,21 @@ def trace_sums(parts: Sequence[Suite]) -> dict[str, str]:
         TraceError: A trace is absent or damaged.
     """
     sums: dict[str, str] = {}
-    for trace in sorted({t for part in parts for t in traces_in(describe(part.scenario))}):
-        found, name = trace_sum(trace), PurePath(trace).name
+    for trace, found in sums_where_they_lie(part.scenario for part in parts).items():
+        name = PurePath(trace).name
         if sums.setdefault(name, found) != found:
             raise ConfigError(f"traces must differ in their file names, got {name!r} twice; rename")
     return sums
+
+
+def sums_where_they_lie(scenarios: Iterable[Scenario]) -> dict[str, str]:
+    """Return the sha256 of every trace's unpacked file, by name or, for one's own, by path.
+
+    Raises:
+        TraceError: A trace is absent or damaged.
+    """
+    found = {trace for one in scenarios for trace in traces_in(describe(one))}
+    return {trace: trace_sum(trace) for trace in sorted(found)}
 
 
 def sha256(text: str) -> str:

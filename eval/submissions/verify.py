@@ -16,6 +16,7 @@ from ...baselines.policy.files import read_policy
 from ...envs import checks
 from ...envs.errors import ConfigError, TraceError
 from ...envs.loading import is_scenario_name
+from ..engines import Workers
 from ..results import Results, load_results
 from ..runs.files import check_row
 from ..runs.identity import identify
@@ -91,7 +92,8 @@ def _verify(file: Path, suite: str | None, folder: Path, jobs: int, quiet: bool)
     claimed = _rows(content, members[archive.ROWS], folder)
     specs = [spec] if spec == REFERENCE else [spec, REFERENCE]
     out = folder / "replay"
-    evaluate(suites, specs, None, out, bound=False, jobs=jobs, quiet=quiet, series="none")
+    engine = Workers(jobs)
+    evaluate(suites, specs, None, out, bound=False, engine=engine, quiet=quiet, series="none")
     played = _renamed(load_results(out), spec, str(content["allocator"]))
     for family, parameters in played.manifest["parameters"].items():
         _same(f"parameters.{family}", content["parameters"].get(family), parameters[spec])

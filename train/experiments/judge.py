@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...envs.errors import ConfigError
+from ...eval.engines import Workers
 from ...eval.rollout import Row, make_allocators
 from ...eval.statistics import crossed_difference
 from ...eval.suite import Suite, load_suite
-from ...eval.workers import Workers
 from ..zoo.compare import LEARNER, compare, differences
 from ..zoo.judge import play_together
 from ..zoo.runs import Seed

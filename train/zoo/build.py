@@ -9,9 +9,9 @@ from typing import Any
 
 from ...baselines.learned import load_policy
 from ...baselines.policy.files import HEADER_FILE, WEIGHTS_FILE
+from ...eval.engines import Workers
 from ...eval.output import plain, to_json, write_atomically
 from ...eval.summary import summarise
-from ...eval.workers import Workers
 from ..folder import MANIFEST_FILE, windows
 from .card import CARD_FILE, CURVES_FILE, to_markdown
 from .compare import compare

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ...eval.engines import Workers
 from ...eval.rollout import Row, play_suite
 from ...eval.session import progress
 from ...eval.suite import Suite
-from ...eval.workers import Workers
 
 
 def play_together(

@@ -14,9 +14,9 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...envs.errors import ConfigError
+from ...eval.engines import Workers
 from ...eval.output import UNFINISHED
 from ...eval.report import console
-from ...eval.workers import Workers
 from ..checkpoint import CHECKPOINT_FILE
 from ..config import TrainConfig, parse_config
 from ..folder import MANIFEST_FILE, TrainingFolder

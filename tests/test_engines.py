@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from slicegym.envs.errors import ConfigError
-from slicegym.eval.workers import Workers, default_jobs
+from slicegym.eval.engines.local import Workers, default_jobs
 
 INTERRUPTED = """
 import sys, time
-from slicegym.eval.workers import Workers
+from slicegym.eval.engines.local import Workers
 if __name__ == "__main__":
     try:
         with Workers(2) as workers:
@@ -39,7 +40,28 @@ def test_results_come_in_order_from_other_processes_which_end() -> None:
             list(workers.map(int, [("1",), ("x",)]))
         with pytest.raises(ChildProcessError, match="fewer with --jobs"):
             list(workers.map(os._exit, [(1,), (1,)]))
+        assert list(workers.map(pow, [(2, 2), (3, 2)], shared=(5,))) == [4, 4]
     assert mp.active_children() == before
+
+
+# A process evaluates it: the first time that it comes to the job it is lost.
+ONCE_LOST = """
+(lambda mark: mark.exists() or (mark.touch(), __import__("os")._exit(1)))(
+    __import__("pathlib").Path({mark!r})
+) and {place}
+"""
+
+
+def test_a_lost_process_takes_no_job_along(tmp_path: Path) -> None:
+    tasks = [
+        (ONCE_LOST.format(mark=str(tmp_path / str(place)), place=place).strip(),)
+        if place % 3 == 1
+        else (str(place),)
+        for place in range(7)
+    ]
+    with Workers(2) as workers:
+        assert list(workers.map(eval, tasks)) == list(range(7))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
