@@ -33,9 +33,9 @@ demo: $(INSTALLED) ## train PPO, evaluate it beside the baselines, draw the pict
 test: $(INSTALLED) ## the fast tests
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
-# One process: some of these measure time, and all the others would disturb them.
-test-slow: $(INSTALLED) ## the slow tests: the installed wheel, training, speed
-	$(BIN)/python -m pytest -m slow $(ARGS)
+# Stolen work: some of these take a minute, and the order of the files says nothing of it.
+test-slow: $(INSTALLED) ## the slow tests: the installed wheel, training, clusters, thousands of cases
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
 
 test-all: test-slow test ## every test
 

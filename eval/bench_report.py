@@ -41,6 +41,9 @@ TABLES = (
 )
 
 
+MOST_RAY = 1.2
+
+
 def meets(value: float, target: float, sense: str) -> bool:
     """Whether a figure is what it should be."""
     return value >= target if sense == "at least" else value <= target
@@ -66,6 +69,34 @@ def as_table(figures: Mapping[str, Any]) -> RenderableType:
     )
     by_name = (_by_name(title, figures[key], target) for key, title, target in TABLES)
     return Group(table, *by_name, *notes, *grown)
+
+
+def engines_table(figures: Mapping[str, Any]) -> RenderableType:
+    """Show what engines cost, and what a cluster makes of more cells."""
+    table = grid(f"{figures['cells']:,} cells in {figures['jobs']} jobs, one run on this machine")
+    table.add_column("figure", justify="right", no_wrap=True)
+    for header in ("", "target", ""):
+        table.add_column(header, no_wrap=True)
+    for name, seconds in figures["seconds"].items():
+        table.add_row(quantity(seconds), f"Seconds by {name.replace('_', ', workers: ')}")
+    ratio = figures["ray_over_local"]
+    verdict = "met" if meets(ratio, MOST_RAY, "at most") else "missed"
+    table.add_row(quantity(ratio), "Ray over local", f"at most {MOST_RAY}", verdict)
+    for name, value in figures["efficiency"].items():
+        table.add_row(quantity(value), f"Efficiency of {name.replace('_', ', workers: ')}")
+    table.add_row(f"{1e3 * figures['cell_s']:.1f}", "Milliseconds a cell takes, in one process")
+    table.add_row(f"{1e3 * figures['driver_s']:.2f}", "… and its driver, on Ray")
+    for name, one in figures["engines"].items():
+        table.add_row(quantity(one["start_s"]), f"Seconds until {name} has done its first job")
+        table.add_row(f"{1e3 * one['job_s']:.2f}", "… milliseconds to hand out an empty one")
+        table.add_row(quantity(one["worker_mb"]), "… MB that a worker holds at most")
+    reckoned = grid("Reckoned from these: a run on a Ray cluster")
+    for header in ("cells", "cores", "seconds", "core hours", "GB", "limited by"):
+        reckoned.add_column(header, justify="right")
+    for row in figures["clusters"]:
+        cells = (quantity(row[key]) for key in ("wall_s", "core_hours", "memory_gb"))
+        reckoned.add_row(f"{row['cells']:,}", f"{row['cores']:,}", *cells, row["limit"])
+    return Group(table, reckoned)
 
 
 def _by_name(title: str, figures: Mapping[str, float | None], target: float | None) -> Table:

@@ -195,24 +195,35 @@ app.command(epilog=examples(*picture_cmd.EXAMPLES))(picture_cmd.picture)
     epilog=examples(
         "slicegym-eval bench",
         "slicegym-eval bench --quick --json -",
+        "slicegym-eval bench --engines",
     ),
 )
 def bench(
     json_target: JsonOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the work: a look.")] = False,
+    engines: Annotated[
+        bool, typer.Option("--engines", help="What local processes and Ray cost, in place of that.")
+    ] = False,
 ) -> None:
-    """Measure the speed of kernel, environments and training.
+    """Measure the speed of kernel, environments and training, or of engines.
 
     All figures are taken on one core, in the same run and on distinct tapes: of the simulator, of
     256 environments of every shipped scenario, of decisions with up to 1,024 agents, of training.
 
     SimPy and Ciw run the same M/M/1 where they are installed (slicegym[bench]), and PPO where
     torch is (slicegym[train]); a figure that cannot be taken is null, with the reason.
+
+    With --engines a suite of 1,000 cells is played by one process, by two and by Ray with two
+    workers, and what a cluster would need for more is reckoned from that.
     """
     from . import bench as benchmark
-    from . import bench_report
+    from . import bench_engines, bench_report
 
     check_json(json_target)
+    if engines:
+        content = bench_engines.measure(quick=quick, quiet=json_target == "-")
+        deliver(content, json_target, bench_report.engines_table(content))
+        return
     content = benchmark.measure(quick=quick, quiet=json_target == "-")
     deliver(content, json_target, bench_report.as_table(content))
 

@@ -60,7 +60,7 @@ def refuse_other_worker(wanted: Mapping[str, Any]) -> None:
 def _check_trace(here: str, name: str, digest: str) -> None:
     try:
         found = trace_sum(name)
-    except TraceError as error:
+    except (ConfigError, TraceError) as error:
         raise ConfigError(f"the worker on {here} must have the trace {name!r}: {error}") from error
     if found != digest:
         raise ConfigError(

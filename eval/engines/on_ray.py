@@ -141,10 +141,10 @@ def connected(jobs: int | None = None, address: str | None = None) -> Iterator[i
 def _silenced() -> Any:
     """Return Ray, which sends nothing to anybody and leaves stdout to results."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    logging.getLogger("ray").setLevel(logging.ERROR)
     import ray
     from ray._private import worker
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     # It prints to stdout that a worker was lost, and there is no setting against that.
     worker.print_to_stdstream = lambda *_, **__: None
     return ray
