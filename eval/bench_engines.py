@@ -10,13 +10,13 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..envs.loading import scenario_names
-from .engines import LOCAL, RAY, Engine, make_engine
+from .engines import LOCAL, RAY, Answer, Engine, make_engine
 from .runs.plan import nameable
 from .runs.suites import Suites, of_families
 from .session import evaluate, progress
@@ -43,35 +43,31 @@ def measure(*, quick: bool = False, quiet: bool = False) -> Figures:
     suites, specs = _suite(N_CELLS // (10 if quick else 1))
     make_engine(RAY)  # refuses before anything is played
     evaluate(suites.first(1), specs, bound=False, quiet=True)  # what is compiled at first
-    engines: Sequence[tuple[str, Callable[[], Engine]]] = (
-        ("local_1", lambda: make_engine(LOCAL, 1)),
-        ("local_2", lambda: make_engine(LOCAL, WORKERS)),
-        ("ray_2", lambda: make_engine(RAY, WORKERS)),
-    )
-    seconds, cpu = {}, {}
-    overhead = {}
-    with progress("engines", len(engines) + 2, quiet) as advance:
-        for name, make in engines:
-            seconds[name], cpu[name] = _timed(suites, specs, make())
-            advance()
-        for name in (LOCAL, RAY):
-            overhead[name] = _overhead(make_engine(name, WORKERS))
+    engines = {
+        "local_1": make_engine(LOCAL, 1),
+        "local_2": make_engine(LOCAL, WORKERS),
+        "ray_2": make_engine(RAY, WORKERS),
+    }
+    found = {}
+    with progress("engines", len(engines), quiet) as advance:
+        for name, engine in engines.items():
+            found[name] = _by(engine, suites, specs)
             advance()
     n_jobs = sum(len(part.episodes) for part in suites.parts)
-    n_cells = n_jobs * len(specs)
-    found: Figures = {
-        "cells": n_cells,
+    alone = found["local_1"]["run_s"]
+    figures: Figures = {
+        "cells": n_jobs * len(specs),
         "jobs": n_jobs,
-        "seconds": seconds,
-        "ray_over_local": seconds["ray_2"] / seconds["local_2"],
+        "engines": found,
+        "ray_over_local": found["ray_2"]["run_s"] / found["local_2"]["run_s"],
+        "ray_over_local_with_start": _whole_s(found["ray_2"]) / _whole_s(found["local_2"]),
         "efficiency": {
-            name: seconds["local_1"] / (WORKERS * seconds[name]) for name in ("local_2", "ray_2")
+            name: alone / (WORKERS * found[name]["run_s"]) for name in ("local_2", "ray_2")
         },
-        "cell_s": seconds["local_1"] / n_cells,
-        "driver_s": max(0.0, cpu["ray_2"] - overhead[RAY]["start_cpu_s"]) / n_cells,
-        "engines": overhead,
+        "cell_s": alone / (n_jobs * len(specs)),
+        "driver_s": found["ray_2"]["driver_s"] / (n_jobs * len(specs)),
     }
-    return found | {"clusters": clusters(found)}
+    return figures | {"clusters": clusters(figures)}
 
 
 def clusters(found: Figures) -> list[Figures]:
@@ -80,7 +76,7 @@ def clusters(found: Figures) -> list[Figures]:
     The slower of two bounds it: the cores, which share the cells, and the one process that hands
     out jobs and writes what comes back. Ray's start comes on top of it.
     """
-    ray = found["engines"][RAY]
+    ray = found["engines"]["ray_2"]
     rows = []
     for cells, cores in CLUSTERS:
         played = cells * found["cell_s"] / (cores * found["efficiency"]["ray_2"])
@@ -107,35 +103,56 @@ def _suite(n_cells: int) -> tuple[Suites, list[str]]:
     return suites.first(n_episodes), specs
 
 
-def _timed(suites: Suites, specs: Sequence[str], engine: Engine) -> tuple[float, float]:
-    """Return how long a run takes, and how much of it this process works itself [s]."""
-    begun, cpu = time.perf_counter(), time.process_time()
-    with TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        evaluate(suites, specs, None, out, bound=False, engine=engine, quiet=True)
-    return time.perf_counter() - begun, time.process_time() - cpu
+class _Running(Engine):
+    """An engine that has been started already, and stays."""
+
+    patience_s = 0.0
+
+    def __init__(self, engine: Engine) -> None:
+        self.jobs, self._engine = engine.jobs, engine
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def as_completed(self, *arguments: Any, **options: Any) -> Iterator[Answer]:
+        return self._engine.as_completed(*arguments, **options)
 
 
-def _overhead(engine: Engine) -> Figures:
-    """Return what starting an engine and handing out a job take [s], and a worker's memory [MB]."""
-    begun, cpu = time.perf_counter(), time.process_time()
-    with engine:
-        list(engine.map(pow, [(2, 2)] * WORKERS))
-        started, start_cpu = time.perf_counter(), time.process_time() - cpu
+def _by(engine: Engine, suites: Suites, specs: Sequence[str]) -> Figures:
+    """Return what starting an engine, an empty job and the suite take [s], and memory [MB].
+
+    Workers have played before they are timed: what they import and load, they do once.
+    """
+    begun = time.perf_counter()
+    with engine, TemporaryDirectory() as folder:
+        list(engine.map(_warm_up, [()] * WORKERS))
+        started = time.perf_counter()
         list(engine.map(pow, [(2, 2)] * N_SMALL))
-        ended = time.perf_counter()
+        handed, cpu = time.perf_counter(), time.process_time()
+        out = Path(folder) / "out"
+        running = _Running(engine)
+        evaluate(suites, specs, None, out, bound=False, engine=running, quiet=True)
+        ended, cpu = time.perf_counter(), time.process_time() - cpu
         peaks = list(engine.map(_peak_mb, [()] * WORKERS))
     return {
         "start_s": started - begun,
-        "start_cpu_s": start_cpu,
-        "job_s": (ended - started) / N_SMALL,
+        "job_s": (handed - started) / N_SMALL,
+        "run_s": ended - handed,
+        "driver_s": cpu,
         "worker_mb": max(peaks),
     }
 
 
+def _whole_s(found: Figures) -> float:
+    return float(found["start_s"] + found["run_s"])
+
+
+def _warm_up() -> None:
+    suites, _ = _suite(1)
+    evaluate(suites.first(1), ["static"], bound=False, quiet=True)
+
+
 def _peak_mb() -> float:
-    """Return the most memory that this process has held, after it has played."""
-    suites, specs = _suite(1)
-    evaluate(suites.first(1), specs, bound=False, quiet=True)
+    """Return the most memory that this process has held."""
     unit = 1e6 if sys.platform == "darwin" else 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -77,19 +77,20 @@ def engines_table(figures: Mapping[str, Any]) -> RenderableType:
     table.add_column("figure", justify="right", no_wrap=True)
     for header in ("", "target", ""):
         table.add_column(header, no_wrap=True)
-    for name, seconds in figures["seconds"].items():
-        table.add_row(quantity(seconds), f"Seconds by {name.replace('_', ', workers: ')}")
-    ratio = figures["ray_over_local"]
-    verdict = "met" if meets(ratio, MOST_RAY, "at most") else "missed"
-    table.add_row(quantity(ratio), "Ray over local", f"at most {MOST_RAY}", verdict)
+    for name, one in figures["engines"].items():
+        words = name.replace("_", ", workers: ")
+        table.add_row(quantity(one["run_s"]), f"Seconds by {words}, once they run")
+        table.add_row(quantity(one["start_s"]), "… until all have played an episode of each family")
+        table.add_row(f"{1e3 * one['job_s']:.2f}", "… milliseconds to hand out an empty job")
+        table.add_row(quantity(one["worker_mb"]), "… MB that a worker holds at most")
+    for key, words in (("ray_over_local", ""), ("ray_over_local_with_start", ", starts included")):
+        ratio = figures[key]
+        verdict = "met" if meets(ratio, MOST_RAY, "at most") else "missed"
+        table.add_row(quantity(ratio), f"Ray over local{words}", f"at most {MOST_RAY}", verdict)
     for name, value in figures["efficiency"].items():
         table.add_row(quantity(value), f"Efficiency of {name.replace('_', ', workers: ')}")
     table.add_row(f"{1e3 * figures['cell_s']:.1f}", "Milliseconds a cell takes, in one process")
     table.add_row(f"{1e3 * figures['driver_s']:.2f}", "… and its driver, on Ray")
-    for name, one in figures["engines"].items():
-        table.add_row(quantity(one["start_s"]), f"Seconds until {name} has done its first job")
-        table.add_row(f"{1e3 * one['job_s']:.2f}", "… milliseconds to hand out an empty one")
-        table.add_row(quantity(one["worker_mb"]), "… MB that a worker holds at most")
     reckoned = grid("Reckoned from these: a run on a Ray cluster")
     for header in ("cells", "cores", "seconds", "core hours", "GB", "limited by"):
         reckoned.add_column(header, justify="right")
