@@ -18,7 +18,8 @@ from slicegym.envs.errors import ConfigError
 from slicegym.envs.loading import load_scenario
 from slicegym.eval.session import evaluate
 from slicegym.train import cli
-from slicegym.train.zoo import plan, runs, summary
+from slicegym.train import seeds as runs
+from slicegym.train.zoo import plan, summary
 from slicegym.train.zoo.plan import Options
 
 from .test_zoo import FILES

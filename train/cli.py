@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,12 @@ import typer
 from ..envs.errors import ConfigError
 from ..envs.loading import shipped
 from ..eval.cli import examples, run_app
+from ..eval.engines import LOCAL
+from ..eval.options import EngineOption, JobsOption, RayAddressOption
 
 # Nothing here may need torch: without it the command still has to say what to install.
 if TYPE_CHECKING:
+    from .config import TrainConfig
     from .ppo import Trained
 
 PROGRAM = "slicegym-train"
@@ -33,6 +37,8 @@ app = typer.Typer(
         "slicegym-train bursty seed=1 total_timesteps=3e6 --out runs/bursty-1",
         "slicegym-train my/run.yaml net_arch=[128,128] learning_rate=1e-3",
         "slicegym-train bursty seed=1 total_timesteps=5e6 --out runs/bursty-1 --resume",
+        "slicegym-train bursty --seeds 0:10 --jobs 4 --out runs/bursty-seeds",
+        "slicegym-train bursty --seeds 0:10 --engine ray --ray-address auto",
         "slicegym-train tune azure --trials 40 --out azure-tuned.yaml",
         "slicegym-train zoo azure --seeds 5 --jobs 2",
         "slicegym-train experiment ablations --seeds 3",
@@ -48,11 +54,19 @@ def train(
         typer.Argument(metavar="[KEY=VALUE]...", help="Values that go before the file's."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="New folder for the run; by default runs/CONFIG.")
+        Path | None,
+        typer.Option(help="New folder of the run, or of those of --seeds; default runs/CONFIG."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
     ] = False,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST:END", help="Train each of these seeds, END left out."),
+    ] = None,
+    jobs: JobsOption = None,
+    engine: EngineOption = LOCAL,
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Train an allocator with PPO on a scenario's training split.
 
@@ -61,25 +75,56 @@ def train(
     TensorBoard curves, in which every baseline lies beside the policy. Held-out data is not
     touched: `slicegym-eval run` is for that.
 
+    With --seeds there is a run for each seed, in a folder of its own below --out, as many at the
+    same time as --jobs says. With --resume what is finished there stays, and the others go on.
+
     `slicegym-train tune CONFIG` searches for better hyperparameters, `slicegym-train zoo` makes the
     shipped policies, which the allocator ppo runs, and `slicegym-train experiment NAME` compares
     ways to train; see their own --help.
     """
     require_libraries()
-    from . import ppo
     from .config import config_name, load_config
 
     asked = load_config(config, overrides or ())
     folder = out if out is not None else Path("runs") / config_name(config)
     try:
-        result = ppo.train(asked, folder, resume=resume)
+        if seeds is None:
+            _refuse_without_seeds(jobs, engine, ray_address)
+            _train_one(asked, folder, resume)
+        else:
+            from .seeds_cmd import parse_seeds, train_seeds
+
+            _refuse_seed_twice(overrides or ())
+            given = {"resume": resume, "engine": engine, "address": ray_address}
+            train_seeds(asked, parse_seeds(seeds), folder, jobs, **given)
     except KeyboardInterrupt:
         if not folder.exists():  # nothing to go on from
             raise
         go_on = f"the same command with --out {folder} --resume goes on"
         typer.echo(f"{PROGRAM}: interrupted; {go_on}", err=True)
         raise SystemExit(130) from None
-    typer.echo(describe(result, asked.scenario))
+
+
+def _train_one(config: TrainConfig, folder: Path, resume: bool) -> None:
+    from . import ppo
+
+    typer.echo(describe(ppo.train(config, folder, resume=resume), config.scenario))
+
+
+def _refuse_without_seeds(jobs: int | None, engine: str, address: str | None) -> None:
+    given = {"--jobs": jobs, "--engine": engine != LOCAL or None, "--ray-address": address}
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} must come with --seeds, since one run has one process; "
+                "--seeds 0:10 trains ten"
+            )
+
+
+def _refuse_seed_twice(overrides: Sequence[str]) -> None:
+    for text in overrides:
+        if text.startswith("seed="):
+            raise ConfigError(f"{text} must be left out, since --seeds names the seeds of the runs")
 
 
 def require_libraries() -> None:

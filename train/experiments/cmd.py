@@ -68,8 +68,8 @@ def experiment(
     require_libraries()
     from ...eval.options import jobs_or_default, split_specs
     from ...eval.output import to_json, write_atomically
+    from ..seeds import Seed, train_all
     from ..zoo.plan import CAUSAL
-    from ..zoo.runs import Seed, train_all
     from ..zoo.summary import renew
     from .judge import judge
     from .plan import load_experiment

@@ -13,9 +13,9 @@ from ...eval.engines import Workers
 from ...eval.rollout import Row, make_allocators
 from ...eval.statistics import crossed_difference
 from ...eval.suite import Suite, load_suite
+from ..seeds import Seed
 from ..zoo.compare import LEARNER, compare, differences
 from ..zoo.judge import play_together
-from ..zoo.runs import Seed
 from .plan import Experiment
 
 Seeds = Mapping[str, Sequence[Seed]]  # by the name of their variant

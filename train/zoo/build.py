@@ -13,12 +13,12 @@ from ...eval.engines import Workers
 from ...eval.output import plain, to_json, write_atomically
 from ...eval.summary import summarise
 from ..folder import MANIFEST_FILE, windows
+from ..seeds import Seed
 from .card import CARD_FILE, CURVES_FILE, to_markdown
 from .compare import compare
 from .judge import play_together
 from .picture import draw
 from .plan import Entry
-from .runs import Seed
 
 
 def build(entry: Entry, seeds: Sequence[Seed], jobs: int, quiet: bool = False) -> dict[str, Any]:

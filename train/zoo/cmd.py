@@ -12,8 +12,8 @@ from ...eval.cli import examples
 
 # Nothing here may need torch: without it the command still has to say what to install.
 if TYPE_CHECKING:
+    from ..seeds import Seed
     from .plan import Entry
-    from .runs import Seed
 
 PROGRAM = "slicegym-train zoo"
 app = typer.Typer(
@@ -102,8 +102,8 @@ def zoo(
 
 def _make(entries: list[Entry], jobs: int, document: Path | None) -> None:
     """Train everything first, so that no core waits for the last run of each scenario."""
+    from ..seeds import train_all
     from .build import build
-    from .runs import train_all
 
     trained = train_all([run for entry in entries for run in entry.runs()], jobs)
     seeds: dict[str, list[Seed]] = {}

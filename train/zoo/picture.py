@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...envs.panels import COLOURS, DPI, FAINT, INK, OTHERS
-from .runs import Seed
+from ..seeds import Seed
 
 SIZE = (8.0, 4.0)  # inches: 800 x 400 pixels
 LABEL = 0.04  # height of a name beside the axis, in parts of it

@@ -9,18 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ...envs.errors import ConfigError
-from ...eval.engines import Workers
-from ...eval.output import UNFINISHED
-from ...eval.report import console
-from ..checkpoint import CHECKPOINT_FILE
-from ..config import TrainConfig, parse_config
-from ..folder import MANIFEST_FILE, TrainingFolder
-from ..ppo import train
+from ..envs.errors import ConfigError, TraceError
+from ..eval.engines import LOCAL, Engine, make_engine
+from ..eval.output import UNFINISHED
+from ..eval.report import console
+from .checkpoint import CHECKPOINT_FILE
+from .config import TrainConfig, parse_config
+from .folder import MANIFEST_FILE, TrainingFolder
+from .parcel import Files, Parcel, pack, unpack
+from .ppo import train
 
 CURVE_FILE = "curve.csv"
 DONE = ("finished", "stopped by time_limit_s", "stopped by patience")
@@ -55,23 +57,78 @@ class Seed:
         return float(self.manifest["best"]["reward"])
 
 
-def train_all(runs: Sequence[Run], jobs: int, quiet: bool = False) -> Iterator[Seed]:
+def train_all(
+    runs: Sequence[Run],
+    jobs: int | None,
+    quiet: bool = False,
+    *,
+    engine: str = LOCAL,
+    address: str | None = None,
+    option: str = "--runs",
+) -> Iterator[Seed]:
     """Yield what each run came to, in order, training what is not finished.
 
     Args:
         runs: Configuration and folder of each.
         jobs: How many at the same time, in processes of their own; 1 for this one.
         quiet: Show no progress.
+        engine: Where they are trained. Any but `local` may be another machine: what is trained
+            there comes back when it is finished, and what is cut there is lost.
+        address: Of the engine, where it has one.
+        option: That has named the folders.
 
     Raises:
         ConfigError: A folder holds a run of another configuration.
         ChildProcessError: A process was ended from outside.
     """
     for run in runs:
-        _check(*run)
-    with Workers(jobs) as workers, _watched(runs, quiet):
-        for folder in workers.map(_train, runs):
+        _check(*run, option)
+    if engine != LOCAL:
+        _train_elsewhere(runs, make_engine(engine, jobs, address), quiet)
+        yield from (read_seed(folder) for _, folder in runs)
+        return
+    with make_engine(engine, jobs, address) as workers, _watched(runs, quiet):
+        for folder in workers.map(train_one, runs):
             yield read_seed(folder)
+
+
+def _train_elsewhere(runs: Sequence[Run], engine: Engine, quiet: bool) -> None:
+    """Train where this disk is not; this process alone writes, a run as soon as it has ended.
+
+    A network that diverges takes no other run's hours along: its error is raised in the end.
+    """
+    left = [run for run in runs if not is_finished(*run)]
+    if not left:
+        return
+    parcels = [
+        Parcel.of(config, {} if is_void(folder) else pack(folder)) for config, folder in left
+    ]
+    errors: list[Exception] = []
+    with engine, _watched(runs, quiet):
+        for answer in engine.as_completed(
+            train_parcel, [(parcel,) for parcel in parcels], traces=parcels[0].traces
+        ):
+            if isinstance(answer.error, (ConfigError, TraceError)):
+                raise answer.error
+            if answer.error is not None:
+                errors.append(answer.error)
+            else:
+                unpack(answer.value, left[answer.place][1])
+    if errors:
+        raise errors[0]
+
+
+def _cut_short(folder: Path) -> Files:
+    return {} if is_void(folder) else pack(folder)
+
+
+def train_parcel(parcel: Parcel) -> Files:
+    """Train on a worker that may know no more than what came with the parcel; return the folder."""
+    with TemporaryDirectory(prefix="slicegym-train-") as temporary, parcel.at_hand():
+        folder = Path(temporary) / "run"
+        if parcel.files:
+            unpack(parcel.files, folder)
+        return pack(train_one(parcel.config, folder))
 
 
 def read_seed(folder: Path) -> Seed:
@@ -95,10 +152,11 @@ def read_curve(folder: Path) -> Curve:
     return sorted(found.items())
 
 
-def _train(config: TrainConfig, folder: Path) -> Path:
+def train_one(config: TrainConfig, folder: Path) -> Path:
+    """Train what is not finished in a folder, going on from its checkpoint; return the folder."""
     if is_finished(config, folder):
         return folder
-    if _is_void(folder):
+    if is_void(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
     def note(timesteps: int, reward: float) -> None:
@@ -121,16 +179,16 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
     return same and status in DONE
 
 
-def _check(config: TrainConfig, folder: Path) -> None:
+def _check(config: TrainConfig, folder: Path, option: str) -> None:
     """Refuse a folder that holds something else, before any other run takes its hours."""
-    if _is_void(folder):
+    if is_void(folder):
         return
     if not (folder / MANIFEST_FILE).exists():
-        raise ConfigError(f"--runs must hold training runs, and {folder} is none; name another")
+        raise ConfigError(f"{option} must hold training runs, and {folder} is none; name another")
     TrainingFolder.reopen(folder, config)
 
 
-def _is_void(folder: Path) -> bool:
+def is_void(folder: Path) -> bool:
     """Whether there is no run, or one killed before its first checkpoint: nothing to go on from."""
     if not folder.exists() or not any(folder.iterdir()):
         return True
