@@ -95,8 +95,7 @@ def train(
             from .seeds_cmd import parse_seeds, train_seeds
 
             _refuse_seed_twice(overrides or ())
-            given = {"resume": resume, "engine": engine, "address": ray_address}
-            train_seeds(asked, parse_seeds(seeds), folder, jobs, **given)
+            train_seeds(asked, parse_seeds(seeds), folder, resume, (engine, jobs, ray_address))
     except KeyboardInterrupt:
         if not folder.exists():  # nothing to go on from
             raise

@@ -40,11 +40,8 @@ def train_seeds(
     config: TrainConfig,
     seeds: range,
     folder: Path,
-    jobs: int | None,
-    *,
     resume: bool,
-    engine: str,
-    address: str | None,
+    where: tuple[str, int | None, str | None],
 ) -> None:
     """Train a configuration with several seeds, each in a folder of its own, and say what came.
 
@@ -52,10 +49,8 @@ def train_seeds(
         config: Whose seed is replaced.
         seeds: What by.
         folder: Receives SEED/ for each.
-        jobs: How many at the same time; by default one a core.
         resume: Keep what is finished in the folder, and go on with what was cut.
-        engine: Where they are trained.
-        address: Of the engine, where it has one.
+        where: Name of the engine, how many at the same time, address: as `make_engine` takes them.
 
     Raises:
         ConfigError: Anything that cannot be trained or written as asked.
@@ -64,9 +59,8 @@ def train_seeds(
     """
     _check_folder(folder, resume)
     runs = [(replace(config, seed=seed), folder / str(seed)) for seed in seeds]
-    trained = []
-    for seed in train_all(runs, jobs, engine=engine, address=address, option="--out"):
-        trained.append(seed)
+    engine, jobs, address = where
+    trained = list(train_all(runs, jobs, engine=engine, address=address, option="--out"))
     console().print(_table(trained))
     typer.echo("\n".join(_lines(trained, config.scenario)))
 

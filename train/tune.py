@@ -30,13 +30,15 @@ from .config import TrainConfig
 from .ppo import train
 from .search import as_parameters, draw, own_values, space_around, with_values
 from .study import StudyFile
+from .trial import Run, Watch, show, steps
 
 SPLIT = "validation"
 UNRATED = 5  # so many finished trials make a median
 WARMUP = 3  # nothing is stopped in the first third of its training
 NO_MATTER = ("baselines", "torch_threads")  # to the reward of a run
 
-Watch = Callable[[float, float], None]
+Report = Callable[[Sequence[float], float, int], None]  # as `Run.judge` takes it
+Trainer = Callable[..., Any]  # called as `train` is here
 
 
 @dataclass(frozen=True)
@@ -135,19 +137,28 @@ def tune(task: Task, watch: Watch | None = None) -> Found:
         ConfigError: Anything that cannot be tuned as asked, or no Optuna.
         TraceError: A trace is absent or damaged.
     """
-    library = optuna()
     task.check()
-    with StudyFile(task.study, task.asked()) as file:
-        file.study.pruner = library.pruners.MedianPruner(UNRATED, _steps(task.config) // WARMUP)
-        first = as_parameters(task.config, own_values(task.config))
-        while (trial := file.claim(task.trials, _sampler(task), first)) is not None:
-            _Run(task, file, trial, watch).play()
-        return _found(task, file)
+    with open_study(task) as file:
+        while (trial := claim(task, file)) is not None:
+            _play_here(Run(task.config, task.seeds, file, trial), file, task.seeds, watch)
+        return best_of(task, file)
 
 
-def _steps(config: TrainConfig) -> int:
-    """Steps of a run, counted by evaluations: `eval_every` timesteps each."""
-    return 1 + config.total_timesteps // config.eval_every
+def open_study(task: Task) -> StudyFile:
+    """Open the study of a task, with what decides which trials are stopped.
+
+    Raises:
+        ConfigError: It is another task's or damaged, or there is no Optuna.
+    """
+    file = StudyFile(task.study, task.asked())
+    file.study.pruner = optuna().pruners.MedianPruner(UNRATED, steps(task.config) // WARMUP)
+    return file
+
+
+def claim(task: Task, file: StudyFile) -> Any | None:
+    """Return a trial to run, or None where all are run or being run."""
+    first = as_parameters(task.config, own_values(task.config))
+    return file.claim(task.trials, _sampler(task), first)
 
 
 def _sampler(task: Task) -> Callable[[int], Any]:
@@ -160,69 +171,62 @@ def _sampler(task: Task) -> Callable[[int], Any]:
     return make
 
 
-class _Run:
-    """One trial: draws its values, trains, and tells the study what came of it."""
+def _play_here(run: Run, file: StudyFile, seeds: int, watch: Watch | None) -> None:
+    def report(rewards: Sequence[float], best: float, timesteps: int) -> None:
+        run.note(rewards, timesteps)
+        show(file, [run], watch)
+        run.judge(rewards, best, timesteps)
 
-    def __init__(self, task: Task, file: StudyFile, trial: Any, watch: Watch | None) -> None:
-        self._task, self._file, self._trial, self._watch = task, file, trial, watch
-        self._rewards: list[float] = []  # of the seeds that are done
-        self._best = -math.inf  # of the seed being trained
-        self._last = -1
+    try:
+        rewards = train_seeds(run.config, seeds, report)
+    except optuna().TrialPruned:
+        run.stop()
+    except ValueError as error:
+        if isinstance(error, (ConfigError, TraceError)):
+            raise
+        run.stop(diverged=str(error))
+    else:
+        run.complete(rewards)
 
-    def play(self) -> None:
-        """Train with every seed, or until the trial is stopped."""
-        library, trial = optuna(), self._trial
-        states, tell = library.trial.TrialState, self._file.study.tell
-        values = draw(self._task.config, trial)
-        config = with_values(self._task.config, values)
-        trial.set_user_attr("values", {name: _plain(value) for name, value in values.items()})
-        try:
-            for k in range(self._task.seeds):
-                self._train(replace(config, seed=config.seed + k, baselines=()))
-        except library.TrialPruned:
-            tell(trial, state=states.PRUNED)
-        except ValueError as error:
-            if isinstance(error, (ConfigError, TraceError)):
-                raise
-            trial.set_user_attr("diverged", " ".join(str(error).split())[:200])
-            tell(trial, state=states.PRUNED)
-        else:
-            tell(trial, float(np.mean(self._rewards)))
 
-    def _train(self, config: TrainConfig) -> None:
-        self._best = -math.inf
+def train_seeds(
+    config: TrainConfig, seeds: int, report: Report, trainer: Trainer | None = None
+) -> list[float]:
+    """Train as often as a trial asks for, in folders that are not kept, and return the rewards.
+
+    Args:
+        config: Of the first run; the seeds of the others follow.
+        seeds: How many.
+        report: Called after each evaluation; what it raises ends it all.
+        trainer: Trains in place of `train`.
+
+    Raises:
+        ValueError: A network has left the finite numbers.
+        ConfigError: Anything that cannot be trained as asked.
+        TraceError: A trace is absent or damaged.
+    """
+    rewards: list[float] = []
+    for k in range(seeds):
+        best = -math.inf
+
+        def note(timesteps: int, reward: float) -> None:
+            nonlocal best
+            best = max(best, reward)
+            report(tuple(rewards), best, timesteps)
+
         with TemporaryDirectory(prefix="slicegym-tune-") as folder:
-            trained = train(config, Path(folder) / "run", quiet=True, report=self._report)
-        self._rewards.append(trained.best["reward"])
-
-    def _report(self, timesteps: int, reward: float) -> None:
-        config, done = self._task.config, len(self._rewards)
-        self._best = max(self._best, reward)
-        self._show(done + min(1.0, timesteps / config.total_timesteps))
-        step = done * _steps(config) + timesteps // config.eval_every
-        if timesteps >= config.total_timesteps or step == self._last:
-            return  # the end of a run: nothing to save by stopping
-        self._trial.report(float(np.mean([*self._rewards, self._best])), step)
-        self._last = step
-        if self._trial.should_prune():
-            raise optuna().TrialPruned
-
-    def _show(self, runs: float) -> None:
-        if self._watch is not None:
-            ended = self._file.trials("COMPLETE", "PRUNED")
-            self._watch(len(ended) + runs / self._task.seeds, _highest(ended))
+            one = replace(config, seed=config.seed + k)
+            trained = (trainer or train)(one, Path(folder) / "run", quiet=True, report=note)
+        rewards.append(float(trained.best["reward"]))
+    return rewards
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def best_of(task: Task, file: StudyFile) -> Found:
+    """Return what a study holds.
 
-
-def _highest(trials: Sequence[Any]) -> float:
-    complete = [trial.value for trial in trials if trial.state.name == "COMPLETE"]
-    return max(complete, default=math.nan)
-
-
-def _found(task: Task, file: StudyFile) -> Found:
+    Raises:
+        ConfigError: No trial has come to its end.
+    """
     complete, pruned = file.trials("COMPLETE"), file.trials("PRUNED")
     if not complete:
         raise ConfigError(

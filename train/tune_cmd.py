@@ -17,7 +17,8 @@ from ..eval.cli import examples
 
 # Nothing here may need torch: without it the command still has to say what to install.
 if TYPE_CHECKING:
-    from .tune import Found, Task, Watch
+    from .trial import Watch
+    from .tune import Found, Task
 
 PROGRAM = "slicegym-train tune"
 HEADER = """\
