@@ -14,6 +14,8 @@ import typer
 from ..envs.errors import ConfigError
 from ..envs.loading import read_yaml, shipped
 from ..eval.cli import examples
+from ..eval.engines import LOCAL, make_engine
+from ..eval.options import EngineOption, JobsOption, RayAddressOption
 
 # Nothing here may need torch: without it the command still has to say what to install.
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ app = typer.Typer(
         "slicegym-train tune azure --trials 40 --out azure-tuned.yaml",
         "slicegym-train tune bursty total_timesteps=1e6 --seeds 2 --out b.yaml",
         "slicegym-train tune my/run.yaml --study shared/run.log --trials 100",
+        "slicegym-train tune azure --trials 100 --engine ray --ray-address auto",
     ),
 )
 def tune(
@@ -62,6 +65,9 @@ def tune(
     out: Annotated[
         Path | None, typer.Option(help="YAML file for the best configuration; else printed.")
     ] = None,
+    engine: EngineOption = LOCAL,
+    jobs: JobsOption = None,
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Tune PPO's hyperparameters for a scenario, by the reward on its validation split.
 
@@ -71,7 +77,8 @@ def tune(
 
     Each trial goes into the study file as it runs. After a kill the same command goes on, and runs
     again what was cut; more --trials add to those that are there. Several processes may work on one
-    study at the same time, each started by the same command.
+    study at the same time, each started by the same command. With --engine ray, Ray Tune runs as
+    many trials at once as --jobs says or the cluster has cores, on the same study file.
 
     The result is a configuration that slicegym-train takes, with its history under `tuned`.
     """
@@ -81,7 +88,6 @@ def tune(
     from ..eval.output import check_target
     from .config import config_name, load_config
     from .tune import Task
-    from .tune import tune as search
 
     asked = load_config(config, overrides or ())
     name = config_name(config)
@@ -92,7 +98,7 @@ def tune(
     task = Task(asked, file, trials, seeds, _command(config, overrides or (), trials, seeds))
     try:
         with _bar(f"tuning {name}", task) as watch:
-            found = search(task, watch)
+            found = _search(task, watch, engine, jobs, ray_address)
     except KeyboardInterrupt:
         if not file.exists():  # nothing to go on from
             raise
@@ -100,6 +106,26 @@ def tune(
         typer.echo(f"{PROGRAM}: interrupted; {go_on}", err=True)
         raise SystemExit(130) from None
     _deliver(found, out)
+
+
+def _search(task: Task, watch: Watch, engine: str, jobs: int | None, address: str | None) -> Found:
+    from .tune import tune as search_here
+
+    if engine == LOCAL and jobs is not None:
+        raise ConfigError(
+            "--jobs goes with --engine ray here: of the local engine, start the command several "
+            "times on one --study"
+        )
+    make_engine(engine, jobs, address)  # which refuses an unknown one, or what is not installed
+    if engine == LOCAL:
+        return search_here(task, watch)
+    from ..eval.engines.on_ray import connected
+
+    task.check()
+    with connected(jobs, address) as n_workers:
+        from .tune_on_ray import tune_on_ray
+
+        return tune_on_ray(task, n_workers, watch)
 
 
 def _check_ours(out: Path) -> None:
