@@ -313,3 +313,60 @@ def test_a_killed_command_goes_on_with_either_engine(run, tmp_path):
     found = [table(Task(load_config("run.yaml"), Path(name), 8)) for name in ("s.log", "w.log")]
     assert json.dumps(found[0]) == json.dumps(found[1])
     assert yaml.safe_load(Path("o.yaml").read_text())["tuned"]["trials"] == 8
+
+
+LOSE_A_NODE = """
+import threading
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from slicegym.eval.engines.on_ray import connected
+from slicegym.train.config import load_config
+from slicegym.train.tune import Task
+
+
+def slow(config, folder, *, quiet, report):
+    import time
+    from types import SimpleNamespace
+
+    for timesteps in range(0, 1025, 256):
+        report(timesteps, 0.0)
+        time.sleep(0.5)
+    return SimpleNamespace(best={"reward": 0.0})
+
+
+node_args = {"num_cpus": 1, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node_args)
+node = cluster.add_node(num_cpus=1)
+both_at_work = threading.Event()
+
+
+def lose():
+    both_at_work.wait()
+    cluster.remove_node(node, allow_graceful=False)
+
+
+threading.Thread(target=lose, daemon=True).start()
+with connected(None, cluster.address) as n_workers:
+    from slicegym.train.tune_on_ray import tune_on_ray
+
+    task = Task(load_config("run.yaml"), Path("s.log"), 6)
+    watch = lambda done, best: done > 2 and both_at_work.set()
+    found = tune_on_ray(task, n_workers, watch, slow)
+print(n_workers, found.trials, both_at_work.is_set())
+"""
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_no_trial(run, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", LOSE_A_NODE],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "2 6 True"
+    task = Task(load_config("run.yaml"), Path("s.log"), 6)
+    assert [row[:3] for row in table(task)] == [(n, "COMPLETE", 0.0) for n in range(6)]
