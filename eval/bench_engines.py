@@ -79,7 +79,7 @@ def clusters(found: Figures) -> list[Figures]:
     ray = found["engines"]["ray_2"]
     rows = []
     for cells, cores in CLUSTERS:
-        played = cells * found["cell_s"] / (cores * found["efficiency"]["ray_2"])
+        played = cells * found["cell_s"] / (cores * min(1.0, found["efficiency"]["ray_2"]))
         driven = cells * found["driver_s"]
         wall = ray["start_s"] + max(played, driven)
         rows.append(

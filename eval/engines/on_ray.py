@@ -191,17 +191,18 @@ def _make_job() -> Callable[[dict[str, Any], bytes, bytes], tuple[str, bytes]]:
     def job(wanted: dict[str, Any], payload: bytes, common: bytes) -> tuple[str, bytes]:
         import pickle
         import socket
+        from importlib import import_module
 
         try:
-            from slicegym.eval.engines.contract import refuse_other_worker
-            from slicegym.eval.engines.local import answer_afar
-        except ImportError as error:
+            refuse = import_module("slicegym.eval.engines.contract").refuse_other_worker
+            answer_afar = import_module("slicegym.eval.engines.local").answer_afar
+        except (ImportError, AttributeError) as error:
             return (
                 f"the worker on {socket.gethostname()} must have slicegym {wanted['slicegym']}, "
                 f"and has none or another ({error}); install the same there"
             ), b""
         try:
-            refuse_other_worker(wanted)
+            refuse(wanted)
         except ValueError as error:
             return str(error), b""
         return "", pickle.dumps(answer_afar(*pickle.loads(payload), *pickle.loads(common)))
