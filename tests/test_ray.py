@@ -72,6 +72,7 @@ class TestRefusals:
             (("--ray-address", "a:1"), "--ray-address goes with --engine ray"),
             (("--engine", "ray", "--ray-address", "here"), "must be HOST:PORT or auto, got 'here'"),
             (("--engine", "ray", "--ray-address", "a:99999"), "must be HOST:PORT or auto"),
+            (("--engine", "ray", "--ray-address", "ray://a:1"), "must be HOST:PORT or auto"),
         ],
     )
     def test_flags(self, cli, arguments, message):
@@ -83,7 +84,7 @@ class TestRefusals:
     def test_nothing_listens_at_the_address(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} does not answer"):
+        with pytest.raises(ConfigError, match=f"none answers at 127.0.0.1:{port}"):
             make_engine("ray", 1, f"127.0.0.1:{port}")
 
     @pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])

@@ -9,9 +9,9 @@ import importlib.util
 import logging
 import os
 import pickle
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,12 +21,10 @@ from .base import RETRIES, Answer, Engine
 from .contract import contract
 from .local import default_jobs, lost
 
-PROBE_S = 3.0
+PROBE_S = 5.0
 STORE_BYTES = 256 * 2**20  # of a cluster of one's own, for what is shared
 AHEAD = 2  # jobs handed out for each that runs, so that no worker waits for the next one
-# What a gRPC server answers at once: the preface of HTTP/2 with an empty frame of settings.
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-SETTINGS = 4
+IS_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 
 
 class RayEngine(Engine):
@@ -159,29 +157,26 @@ def _probe(address: str) -> None:
     """See within seconds whether something like a cluster answers; Ray itself waits a minute."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ConfigError(f"--ray-address must be HOST:PORT or auto, got {address!r}")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), PROBE_S) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") != "0":
-                return
-            connection.settimeout(PROBE_S)
-            connection.sendall(PREFACE)
-            answer = connection.recv(9)
-    except OSError as error:
-        raise ConfigError(
-            f"--ray-address must be that of a running Ray cluster, and {address} does not answer: "
-            f"{error.strerror or error}; `ray start --head` prints it"
-        ) from error
-    if answer[3:4] != bytes([SETTINGS]):
-        raise ConfigError(
-            f"--ray-address must be that of a running Ray cluster, and something else answers at "
-            f"{address}; `ray start --head` prints it"
-        )
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return
+    grpc = import_module("grpc")  # comes with Ray
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(address, options) as channel:
+        try:
+            channel.unary_unary(IS_ALIVE)(b"", timeout=PROBE_S)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                return  # a cluster that asks for a token
+            raise ConfigError(
+                f"--ray-address must be that of a running Ray cluster, and none answers at "
+                f"{address} ({_first_line(error.details())}); `ray start --head` prints it"
+            ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: object) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 
