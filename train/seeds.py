@@ -100,9 +100,7 @@ def _train_elsewhere(runs: Sequence[Run], engine: Engine, quiet: bool) -> None:
     left = [run for run in runs if not is_finished(*run)]
     if not left:
         return
-    parcels = [
-        Parcel.of(config, {} if is_void(folder) else pack(folder)) for config, folder in left
-    ]
+    parcels = [Parcel.of(config, _cut_short(folder)) for config, folder in left]
     errors: list[Exception] = []
     with engine, _watched(runs, quiet):
         for answer in engine.as_completed(
@@ -119,6 +117,7 @@ def _train_elsewhere(runs: Sequence[Run], engine: Engine, quiet: bool) -> None:
 
 
 def _cut_short(folder: Path) -> Files:
+    """Return what a run that was cut has left to go on from."""
     return {} if is_void(folder) else pack(folder)
 
 

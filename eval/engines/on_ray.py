@@ -80,9 +80,11 @@ class RayEngine(Engine):
         job = ray.remote(num_cpus=1, max_retries=RETRIES)(_make_job())
         wanted, common = contract(traces), ray.put(pickle.dumps(shared))
         waiting, running = iter(range(len(tasks))), dict[Any, int]()
+        # Of somebody's cluster no more than was asked for; else the cores are the limit.
+        most = self.jobs if self._asked and self._address else AHEAD * self.jobs
         try:
             while True:
-                while len(running) < AHEAD * self.jobs and (place := next(waiting, -1)) >= 0:
+                while len(running) < most and (place := next(waiting, -1)) >= 0:
                     payload = pickle.dumps((place, function, *tasks[place]))
                     running[job.remote(wanted, payload, common)] = place
                 if not running:
