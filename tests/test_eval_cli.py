@@ -13,7 +13,7 @@ import pytest
 from slicegym.envs.errors import ConfigError
 from slicegym.eval import session
 from slicegym.eval.cli import main, split_specs
-from slicegym.eval.runs.cells import play_job
+from slicegym.eval.runs.cells import cast_of, play_job
 from slicegym.eval.suite import load_suite, suite_names
 
 ROW_KEYS = {
@@ -147,7 +147,7 @@ class TestRun:
 
     def test_a_run_that_is_cut_stays_marked(self, scenario, tmp_path, monkeypatch):
         def cut(jobs, workers):
-            yield play_job(jobs[0])[0]
+            yield play_job(jobs[0], cast_of(jobs[:1]))[0]
             raise KeyboardInterrupt
 
         monkeypatch.setattr(session, "play_jobs", cut)
