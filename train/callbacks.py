@@ -19,6 +19,7 @@ from ..baselines import Allocator, make_allocator
 from ..baselines.learned import Learned
 from ..eval.curves.layout import of_suite
 from ..eval.curves.tags import BOUND, figures, run_names, tag
+from ..eval.interrupt import hold_ctrl_c
 from ..eval.report import console
 from ..eval.rollout import Stage
 from ..eval.session import progress
@@ -102,16 +103,18 @@ class Curves:
 
     def write(self, name: str, figures: Figures, step: int) -> None:
         """Add the validation figures of one allocator."""
-        for key, value in figures.items():
-            if not math.isnan(value):
-                self._writers[name].add_scalar(tag(VALIDATION, key), value, step)
+        with hold_ctrl_c():
+            for key, value in figures.items():
+                if not math.isnan(value):
+                    self._writers[name].add_scalar(tag(VALIDATION, key), value, step)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        with hold_ctrl_c():
+            for writer in self._writers.values():
+                writer.close()
 
 
 class _OneWriter(TensorBoardOutputFormat):
@@ -120,6 +123,10 @@ class _OneWriter(TensorBoardOutputFormat):
     def __init__(self, writer: SummaryWriter) -> None:
         self.writer = writer
         self._is_closed = False
+
+    def write(self, *args: Any, **kwargs: Any) -> None:
+        with hold_ctrl_c():
+            super().write(*args, **kwargs)
 
 
 class Keeper(BaseCallback):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...envs.errors import ConfigError
+from ..interrupt import hold_ctrl_c
 from .layout import Layout
 
 
@@ -43,7 +44,8 @@ class EventFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        with hold_ctrl_c():
+            self._writer.close()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add a point to each curve; one without a number is left out."""
@@ -81,7 +83,8 @@ class EventFile:
         """Add any summary of TensorBoard's."""
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(wall_time=self._time_s, step=step, summary=summary))
+        with hold_ctrl_c():
+            self._writer.add_event(Event(wall_time=self._time_s, step=step, summary=summary))
 
 
 def layout_message(layout: Layout) -> bytes:
