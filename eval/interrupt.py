@@ -15,6 +15,8 @@ def hold_ctrl_c() -> Iterator[None]:
     Python raises KeyboardInterrupt between any two instructions, those of `queue.Queue` among them.
     A queue that was cut there may keep its lock, or wake nobody at the next `put`: TensorBoard's
     writer, which hands its events to a thread through one, then closes two minutes later or never.
+
+    A handler does it and no mask: what the main thread blocks reaches it through another thread.
     """
     if threading.current_thread() is not threading.main_thread():  # Ctrl-C never arrives there
         yield
