@@ -49,8 +49,13 @@ class TestSpace:
         space = {one.name: one for one in space_around(config)}
         assert space["n_steps"] == Ladder("n_steps", (16, 32, 64, 100, 128, 256))
         assert space["minibatches"] == Ladder("minibatches", (2, 4, 5, 8, 16, 32))
-        assert space["learning_rate"] == Range("learning_rate", 1e-5, 3e-3, log=True)
+        assert space["learning_rate"] == Range("learning_rate", 1e-5, 1e-2, log=True)
         assert search.as_parameters(config, own_values(config))["n_steps"] == 3
+
+    def test_a_network_that_runs_for_every_agent_has_narrow_layers(self):
+        config = TrainConfig(scenario="azure", network="equivariant", net_arch=(32, 32, 32))
+        space = {one.name: one for one in space_around(config)}
+        assert space["net_arch"].values == ((16, 16), (32, 32), (32, 32, 32), (64, 64))
 
 
 class TestWithValues:

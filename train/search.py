@@ -28,11 +28,11 @@ class Ladder(NamedTuple):
 # `final_part` is final_learning_rate / learning_rate; `minibatches` is n_envs · n_steps /
 # batch_size. More than 32 minibatches an epoch cost more time than they learn.
 SPACE: tuple[Range | Ladder, ...] = (
-    Range("learning_rate", 1e-4, 3e-3, log=True),
+    Range("learning_rate", 1e-4, 1e-2, log=True),
     Range("final_part", 0.01, 1.0, log=True),
     Ladder("n_steps", (16, 32, 64, 128, 256)),
     Ladder("minibatches", (2, 4, 8, 16, 32)),
-    Range("n_epochs", 1, 10),
+    Range("n_epochs", 1, 6),
     Ladder("gamma", (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)),
     Ladder("gae_lambda", (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)),
     Range("clip_range", 0.1, 0.4),
@@ -40,13 +40,16 @@ SPACE: tuple[Range | Ladder, ...] = (
     Range("log_std_init", -2.0, 0.0),
     Ladder("net_arch", ((32, 32), (64, 64), (128, 128), (256, 256))),
 )
+# The equivariant network runs once for every agent, and would take minutes more where it is wide.
+NARROW = Ladder("net_arch", ((16, 16), (32, 32), (64, 64)))
 DERIVED = ("final_part", "minibatches")
 
 
 def space_around(config: TrainConfig) -> tuple[Range | Ladder, ...]:
     """Return the search space, widened where the configuration's own values lie outside."""
     own = own_values(config)
-    return tuple(_widened(one, own[one.name]) for one in SPACE)
+    narrow = {NARROW.name: NARROW} if config.network == "equivariant" else {}
+    return tuple(_widened(narrow.get(one.name, one), own[one.name]) for one in SPACE)
 
 
 def _widened(one: Range | Ladder, own: Any) -> Range | Ladder:
