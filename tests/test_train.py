@@ -18,6 +18,7 @@ from slicegym.eval.session import evaluate
 from slicegym.train import ppo
 from slicegym.train.callbacks import Validation
 from slicegym.train.config import load_config
+from slicegym.train.folder import read_curve
 from slicegym.train.ppo import make_env, train
 
 from .training import SCENARIO, files
@@ -39,6 +40,7 @@ class TestRun:
             "policy.safetensors",
             "manifest.json",
             "checkpoint.safetensors",
+            "curve.csv",
             "tensorboard",
         }
 
@@ -70,6 +72,8 @@ class TestRun:
             curves[folder.name] = events
         assert set(curves) == {"ppo", "static", "demand"}
         tags = {name: set(events.Tags()["scalars"]) for name, events in curves.items()}
+        drawn = [event.value for event in curves["ppo"].Scalars("validation/reward")]
+        assert [reward for _, reward in read_curve(trained.folder)] == pytest.approx(drawn)
         validation = {tag for tag in tags["ppo"] if tag.startswith("validation/")}
         assert validation == tags["static"] == tags["demand"]
         wanted = "reward latency_term cost_term idle_term latency_p50_s latency_p95_s cost_usd"

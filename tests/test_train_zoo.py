@@ -19,6 +19,7 @@ from slicegym.envs.loading import load_scenario
 from slicegym.eval.session import evaluate
 from slicegym.train import cli
 from slicegym.train import seeds as runs
+from slicegym.train.folder import read_curve
 from slicegym.train.zoo import plan, summary
 from slicegym.train.zoo.plan import Options
 
@@ -138,9 +139,8 @@ class TestAll:
     def test_a_run_that_was_cut_is_gone_on_with(self, run, tmp_path, monkeypatch):
         note = runs.train
 
-        def killed(config, folder, *, report, **options):
+        def killed(config, folder, **options):
             def cut(timesteps, reward):
-                report(timesteps, reward)
                 if config.seed == 1 and timesteps >= 512:
                     raise KeyboardInterrupt
 
@@ -159,7 +159,7 @@ class TestAll:
         assert run(*small("--no-bound"))[0] == 0
         manifest = json.loads((tmp_path / "zoo/small/manifest.json").read_text())
         assert [seed["resumed_at"] for seed in manifest["seeds"]] == [[], [512]]
-        curve = runs.read_curve(tmp_path / "runs/zoo/small/1")
+        curve = read_curve(tmp_path / "runs/zoo/small/1")
         assert [timesteps for timesteps, _ in curve] == [0, 256, 512, 768, 1024]
 
     def test_one_killed_before_its_first_checkpoint_begins_again(self, run, tmp_path):
@@ -203,7 +203,7 @@ def test_processes_end_with_ctrl_c_and_leave_what_to_go_on_from(tmp_path):
     assert "the same command goes on" in err
     for mark in marks:
         assert (mark.parent / "checkpoint.safetensors").is_file()
-        assert runs.read_curve(mark.parent)[0][0] == 0
+        assert read_curve(mark.parent)[0][0] == 0
 
 
 REFUSED = [
@@ -277,7 +277,7 @@ class TestPlan:
 class TestRuns:
     def test_the_later_word_counts_and_a_cut_line_does_not(self, tmp_path):
         (tmp_path / "curve.csv").write_text("0,-2.0\n256,-1.5\n256,-1.25\n512,-1")
-        assert runs.read_curve(tmp_path) == [(0, -2.0), (256, -1.25)]
+        assert read_curve(tmp_path) == [(0, -2.0), (256, -1.25)]
 
     def test_finished_is_what_is_asked_for(self, tmp_path, configured):
         config = configured()

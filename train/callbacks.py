@@ -28,6 +28,7 @@ from ..eval.summary import REFERENCE, summarise
 from .checkpoint import save_checkpoint
 from .config import TrainConfig
 from .export import numpy_policy, save_policy
+from .folder import add_to_curve
 from .policy import AllocationPolicy
 from .sb3_vec_env import TERMS
 
@@ -209,6 +210,7 @@ class Keeper(BaseCallback):
             save_policy(self._folder, self.model, self._config, scenario)
         self.notes["wall_s"] = time.monotonic() - self._begun
         save_checkpoint(self._folder, self.model, self.notes)
+        add_to_curve(self._folder, now, self.reward)
         if self._report is not None:
             self._report(now, self.reward)
 

@@ -24,11 +24,14 @@ from .config import TrainConfig, parse_config
 
 MANIFEST_FILE = "manifest.json"
 CURVES_FOLDER = "tensorboard"
+CURVE_FILE = "curve.csv"
 LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
 # What may differ when a run is taken up again: how long it goes on, on how many threads, and if the
 # bound is drawn. With another number of timesteps or threads it is no longer the run that was cut,
 # byte by byte.
 MAY_CHANGE = {"total_timesteps", "time_limit_s", "torch_threads", "bound"}
+
+Curve = list[tuple[int, float]]
 
 
 def make_manifest(
@@ -158,6 +161,27 @@ class TrainingFolder:
     def _write(self, news: Mapping[str, Any]) -> None:
         self.manifest |= news
         write_atomically(self.path / MANIFEST_FILE, to_json(self.manifest))
+
+
+def add_to_curve(folder: Path, timesteps: int, reward: float) -> None:
+    """Write down the validation reward of an evaluation."""
+    with (folder / CURVE_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{timesteps},{reward!r}\n")
+
+
+def read_curve(folder: Path) -> Curve:
+    """Return timesteps and validation reward of a run's evaluations, a line that was cut left out.
+
+    After a kill a run may evaluate itself again where it goes on; the later word counts.
+    """
+    found: dict[int, float] = {}
+    path = folder / CURVE_FILE
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    for line in lines:
+        if line.endswith("\n"):
+            timesteps, reward = line.split(",")
+            found[int(timesteps)] = float(reward)
+    return sorted(found.items())
 
 
 def check_new(path: Path) -> None:

@@ -20,16 +20,14 @@ from ..eval.output import UNFINISHED
 from ..eval.report import console
 from .checkpoint import CHECKPOINT_FILE
 from .config import TrainConfig, parse_config
-from .folder import MANIFEST_FILE, TrainingFolder
+from .folder import MANIFEST_FILE, Curve, TrainingFolder, read_curve
 from .parcel import Files, Parcel, pack, unpack
 from .ppo import train
 
-CURVE_FILE = "curve.csv"
 DONE = ("finished", "stopped by time_limit_s", "stopped by patience")
 LOOK_S = 1.0  # between two looks at how far the runs are
 
 Run = tuple[TrainConfig, Path]
-Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -136,33 +134,13 @@ def read_seed(folder: Path) -> Seed:
     return Seed(folder, manifest, read_curve(folder))
 
 
-def read_curve(folder: Path) -> Curve:
-    """Return timesteps and validation reward of a run's evaluations, a line that was cut left out.
-
-    After a kill a run may evaluate itself again where it goes on; the later word counts.
-    """
-    found: dict[int, float] = {}
-    path = folder / CURVE_FILE
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    for line in lines:
-        if line.endswith("\n"):
-            timesteps, reward = line.split(",")
-            found[int(timesteps)] = float(reward)
-    return sorted(found.items())
-
-
 def train_one(config: TrainConfig, folder: Path) -> Path:
     """Train what is not finished in a folder, going on from its checkpoint; return the folder."""
     if is_finished(config, folder):
         return folder
     if is_void(folder):
         shutil.rmtree(folder, ignore_errors=True)
-
-    def note(timesteps: int, reward: float) -> None:
-        with (folder / CURVE_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"{timesteps},{reward!r}\n")
-
-    train(config, folder, resume=folder.exists(), quiet=True, report=note)
+    train(config, folder, resume=folder.exists(), quiet=True)
     return folder
 
 
