@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..envs.errors import ConfigError
-from ..envs.kernel.observe import N_SQUASHED
+from ..envs.kernel.batch import encode_batch
 from ..envs.observation import n_features, raw_columns
 from .base import Allocator, Shares, allocator_class, make_allocator, register
 from .compiled import rule
@@ -65,32 +65,6 @@ def with_base(flat: Weights, base: Shares | None, encoded: Encoding) -> Weights:
     if base is None:
         return features
     found: Weights = _beside(features, base, encoded.unit)
-    return found
-
-
-@rule
-def _features(raw: Shares, scale: Shares, constants: Weights, base: Shares, unit: float) -> Weights:
-    """Return `with_base` of `Encoding.flat`, for which NumPy takes longer than the network does.
-
-    Args:
-        raw: Observations, (B, N, columns).
-        scale: As in `Encoding`, (N, columns).
-        constants: As there, (N, n_constants).
-        base: (B, n_requests) [GPU]; (0, n_requests) without one.
-        unit: As in `Encoding` [GPU].
-    """
-    batch, n, columns = raw.shape
-    width = columns + constants.shape[1]
-    found = np.empty((batch, n, width + (len(base) > 0)), np.float32)
-    for b in range(batch):
-        for i in range(n):
-            for f in range(columns):
-                x = raw[b, i, f] * scale[i, f]
-                found[b, i, f] = x / (1.0 + x) if f < N_SQUASHED else x
-            for f in range(columns, width):
-                found[b, i, f] = constants[i, f - columns]
-            if len(base) > 0:
-                found[b, i, width] = base[b, i] / (base[b, i] + unit)
     return found
 
 
@@ -183,26 +157,28 @@ class Learned(Allocator):
         self._scenario = scenario
         # Compiled before the first decision is timed.
         nothing = np.zeros((1, scenario.n_agents, len(raw_columns(scenario))))
-        self._shares(nothing, np.zeros((0 if self._base is None else 1, scenario.n_agents)))
+        self._shares(nothing, nothing[..., 0].copy())
 
     def allocate(self, observation: Observation) -> Shares:
         """Return the shares that the policy asks for."""
         scenario = observation.scenario
         if scenario is not self._scenario:
             self.reset(scenario)
-        raw = observation.raw.reshape(-1, *observation.raw.shape[-2:])
-        base = np.empty((0, scenario.n_agents))
+        base = None
         if self._base is not None:
             base = self._base.allocate(observation)
-            base = base.reshape(len(raw), -1)
-        shares = self._shares(raw, base)
-        return shares.reshape(*observation.raw.shape[:-2], -1)
+            base = base.reshape(-1, base.shape[-1])
+        raw = observation.raw
+        shares = self._shares(raw.reshape(-1, *raw.shape[-2:]), base)
+        return shares.reshape(*raw.shape[:-2], -1)
 
-    def _shares(self, raw: Shares, base: Shares) -> Shares:
+    def _shares(self, raw: Shares, base: Shares | None) -> Shares:
         """Return the shares for raw observations, (B, N, columns)."""
         assert self._scenario is not None
-        encoded = self._encoding
-        features = _features(raw, encoded.scale, encoded.constants, base, encoded.unit)
+        scale, constants = self._encoding.scale, self._encoding.constants
+        flat = np.empty((len(raw), scale.size + constants.size), np.float32)
+        encode_batch(raw, scale, constants, flat)  # NumPy would take longer than the network does
+        features = with_base(flat, base if self._base else None, self._encoding)
         actions = self.policy.actions(features)
         return self.policy.header.action_map.shares(actions, base, self._scenario)
 
