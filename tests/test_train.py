@@ -14,6 +14,7 @@ from slicegym.baselines import make_allocator
 from slicegym.baselines.learned import load_policy
 from slicegym.envs import ConfigError, load_scenario, simulate
 from slicegym.envs.loading import shipped
+from slicegym.eval.manifests import describe, traces_in
 from slicegym.eval.session import evaluate
 from slicegym.train import ppo
 from slicegym.train.callbacks import Validation
@@ -256,12 +257,14 @@ SMALLER = (
 )
 
 
-@pytest.mark.parametrize("name", shipped("train"))
+def with_its_traces(name):
+    traces = set(traces_in(describe(load_scenario(load_config(name).scenario))))
+    return pytest.param(name, marks=[pytest.mark.traces(*traces)] if traces else [])
+
+
+@pytest.mark.parametrize("name", [with_its_traces(name) for name in shipped("train")])
 def test_every_shipped_configuration_trains(name, tmp_path):
-    config = load_config(name, SMALLER)
-    if config.scenario == "azure":  # its traces may be absent: the same agents, other calls
-        config = load_config(name, [*SMALLER, f"scenario={synthetic_azure(tmp_path)}"])
-    result = train(config, tmp_path / "run")
+    result = train(load_config(name, SMALLER), tmp_path / "run")
     assert result.timesteps == 64
     make_allocator(f"learned:{result.folder}")
 
@@ -273,15 +276,6 @@ def test_a_policy_learns_where_more_is_observed(name, tmp_path):
     tape = world.tape(world.workload.suite(world, "validation")[0])
     run = simulate(world, tape, make_allocator(f"learned:{result.folder}"))
     assert np.isfinite(run.rewards).all()
-
-
-def synthetic_azure(folder):
-    content = yaml.safe_load(shipped("scenarios")["azure"].read_text(encoding="utf-8"))
-    rates = {"nlp": 5.7, "reasoning": 3.0}
-    streams = {name: {"kind": "poisson", "rate": rate} for name, rate in rates.items()}
-    content["workload"] = {"kind": "streams", "streams": streams}
-    (folder / "azure.yaml").write_text(yaml.safe_dump(content))
-    return folder / "azure.yaml"
 
 
 @pytest.mark.slow
