@@ -7,8 +7,9 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -45,6 +46,45 @@ def check_target(path: Path) -> None:
         raise ConfigError(f"{path} must be a file to write to, and it is a folder")
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: its folder {path.parent} does not exist; create it first")
+
+
+def leave_mark(folder: Path, text: str) -> IO[str]:
+    """Mark a folder as unfinished and hold it until the file that is returned is closed.
+
+    Raises:
+        ConfigError: Another process holds it: of two, one writes.
+    """
+    mark = (folder / UNFINISHED).open("a+", encoding="utf-8")
+    _hold(mark, folder)
+    if not mark.tell():
+        mark.write(text)
+        mark.flush()
+    return mark
+
+
+def check_idle(folder: Path) -> None:
+    """Refuse a folder that another process writes into.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError), (folder / UNFINISHED).open() as mark:
+        _hold(mark, folder)
+
+
+def _hold(mark: IO[str], folder: Path) -> None:
+    """Lock a file until it is closed, however that comes; without `fcntl`, nothing is locked."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        mark.close()
+        raise ConfigError(
+            f"{folder} must have one writer, and another process is at it; let it end"
+        ) from None
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .. import __version__
 from ..envs.errors import ConfigError
@@ -17,7 +17,7 @@ from ..envs.spec import Scenario
 from ..envs.traces import load_spec
 from ..envs.workloads.base import SEEDS
 from ..eval.manifests import commit, describe, trace_sum, traces_in, versions
-from ..eval.output import UNFINISHED, to_json, write_atomically
+from ..eval.output import UNFINISHED, leave_mark, to_json, write_atomically
 from ..eval.suite import Suite
 from .checkpoint import CHECKPOINT_FILE
 from .config import TrainConfig, parse_config
@@ -25,6 +25,7 @@ from .config import TrainConfig, parse_config
 MANIFEST_FILE = "manifest.json"
 CURVES_FOLDER = "tensorboard"
 CURVE_FILE = "curve.csv"
+MARK = "This run has not ended, or was cut: go on with --resume.\n"
 LIBRARIES = ("torch", "stable-baselines3", "tensorboard", "safetensors")
 # What may differ when a run is taken up again: how long it goes on, on how many threads, and if the
 # bound is drawn. With another number of timesteps or threads it is no longer the run that was cut,
@@ -88,6 +89,7 @@ class TrainingFolder:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
+        self._mark: IO[str] | None = None
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> TrainingFolder:
@@ -141,9 +143,12 @@ class TrainingFolder:
             )
 
     def begin(self, news: Mapping[str, Any]) -> None:
-        """Mark the run as unfinished and write the manifest with `news` added."""
-        mark = "This run has not ended, or was cut: go on with --resume.\n"
-        (self.path / UNFINISHED).write_text(mark, encoding="utf-8")
+        """Mark the run as unfinished and write the manifest with `news` added.
+
+        Raises:
+            ConfigError: Another process is at it.
+        """
+        self._mark = leave_mark(self.path, MARK)
         self._write(news)
 
     def close(self, news: Mapping[str, Any], *, finished: bool) -> None:
@@ -153,10 +158,12 @@ class TrainingFolder:
         """
         if not finished and not (self.path / CHECKPOINT_FILE).exists():
             shutil.rmtree(self.path, ignore_errors=True)
-            return
-        self._write(news)
-        if finished:
-            (self.path / UNFINISHED).unlink()
+        else:
+            self._write(news)
+            if finished:
+                (self.path / UNFINISHED).unlink()
+        if self._mark is not None:
+            self._mark.close()
 
     def _write(self, news: Mapping[str, Any]) -> None:
         self.manifest |= news

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from ..envs.errors import ConfigError, TraceError
 from ..eval.engines import LOCAL, Engine, make_engine
-from ..eval.output import UNFINISHED
+from ..eval.output import UNFINISHED, check_idle
 from ..eval.report import console
 from .checkpoint import CHECKPOINT_FILE
 from .config import TrainConfig, parse_config
@@ -76,7 +76,7 @@ def train_all(
         option: That has named the folders.
 
     Raises:
-        ConfigError: A folder holds a run of another configuration.
+        ConfigError: A folder holds a run of another configuration, or another process is at it.
         ChildProcessError: A process was ended from outside.
     """
     for run in runs:
@@ -158,6 +158,7 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
 
 def _check(config: TrainConfig, folder: Path, option: str) -> None:
     """Refuse a folder that holds something else, before any other run takes its hours."""
+    check_idle(folder)
     if is_void(folder):
         return
     if not (folder / MANIFEST_FILE).exists():

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from ...envs.errors import ConfigError
-from ..output import UNFINISHED, to_json, write_atomically
+from ..output import UNFINISHED, leave_mark, to_json, write_atomically
 from .cells import Cell
 from .files import (
     AGENTS,
@@ -61,7 +61,7 @@ class RunFolder:
         self.pending = planned(manifest)
         self._columns: dict[str, list[str]] = {}
         self._files: dict[str, IO[str]] = {}
-        self._lock: IO[str] | None = None
+        self._mark: IO[str] | None = None
         if path.exists() and not resume:
             raise ConfigError(
                 f"--out must be a new folder, and {path} exists; name another one, or go on with "
@@ -91,7 +91,7 @@ class RunFolder:
             raise ConfigError(
                 f"cannot create --out {self.path}: {error.strerror or error}"
             ) from error
-        self._mark()
+        self._mark = leave_mark(self.path, MARK)
         write_atomically(self.path / MANIFEST, to_json(manifest))
         (self.path / EPISODES).mkdir()
 
@@ -101,7 +101,7 @@ class RunFolder:
         if self.is_finished:
             self.done, self.pending = whole_cells(self.path, self.pending), []
             return
-        self._mark()
+        self._mark = leave_mark(self.path, MARK)
         try:
             self.done = recover(self.path, self.pending)
         except BaseException:
@@ -113,18 +113,6 @@ class RunFolder:
             columns, _ = read_whole(self.path / name)
             if columns:
                 self._columns[name] = columns
-
-    def _mark(self) -> None:
-        """Leave the mark, and hold it: of two processes, one writes."""
-        self._lock = (self.path / UNFINISHED).open("a+", encoding="utf-8")
-        if not hold(self._lock):
-            self._lock.close()
-            raise ConfigError(
-                f"{self.path} must have one writer, and another process is at it; let it end"
-            )
-        if not self._lock.tell():
-            self._lock.write(MARK)
-            self._lock.flush()
 
     def __enter__(self) -> Self:
         for name in (ROWS, AGENTS):
@@ -140,7 +128,7 @@ class RunFolder:
         self._close()
 
     def _close(self) -> None:
-        for file in (*self._files.values(), *([self._lock] if self._lock else [])):
+        for file in (*self._files.values(), *([self._mark] if self._mark else [])):
             file.close()
 
     def add(self, cell: Cell) -> None:
@@ -182,19 +170,3 @@ class RunFolder:
         write_atomically(self.path / TABLE, table)
         write_atomically(self.path / SUMMARY, to_json(summary))
         (self.path / UNFINISHED).unlink(missing_ok=True)
-
-
-def hold(file: IO[str]) -> bool:
-    """Lock a file until it is closed, however that comes; False where somebody else has it.
-
-    Where the system has no such locks, nothing is locked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
