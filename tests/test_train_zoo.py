@@ -16,11 +16,13 @@ from slicegym.baselines import make_allocator
 from slicegym.baselines.learned import load_policy
 from slicegym.envs.errors import ConfigError
 from slicegym.envs.loading import load_scenario
+from slicegym.eval.engines import Workers
 from slicegym.eval.session import evaluate
 from slicegym.train import cli
 from slicegym.train import seeds as runs
 from slicegym.train.folder import read_curve
 from slicegym.train.zoo import plan, summary
+from slicegym.train.zoo.check import chosen, replay
 from slicegym.train.zoo.plan import Options
 
 from .test_zoo import FILES
@@ -210,6 +212,11 @@ REFUSED = [
     (("--only-table",), "--only-table must come with --table FILE"),
     (("run.yaml", "--table", "run.yaml"), "must have the lines <!-- zoo: begin -->"),
     (("run.yaml", "--table", "none.md"), "cannot read none.md"),
+    (
+        ("--check", "small", "--out", "taken"),
+        "--out must be a zoo to be checked, and taken holds no",
+    ),
+    (("--check", "compsite"), "unknown policy of the zoo 'compsite' (did you mean 'composite'?)"),
     (("burst",), "unknown training configuration 'burst' (did you mean 'bursty'?)"),
     (("azure", "demo"), "CONFIG must be one for each scenario, got several for 'azure'"),
     (("run.yaml", "gama=1"), "unknown training option 'gama'"),
@@ -300,6 +307,49 @@ def test_what_is_shipped_plays_as_it_was_judged(run, tmp_path, monkeypatch):
     manifest = json.loads((tmp_path / "zoo/small/manifest.json").read_text())
     expected = manifest["heldout"]["allocators"]["seed 0"]["reward"]
     assert found["allocators"][spec]["reward"] == expected
+
+
+class TestCheck:
+    def test_it_says_what_is_not_as_on_the_card(self, run, tmp_path):
+        assert run(*small("--no-bound", seeds=1))[0] == 0
+        status, out, err = run("--check", "--jobs", 1, "--out", "zoo")
+        assert (status, err) == (0, "")
+        assert out == (
+            "small: as on its card, 4 allocators (3 episodes)\n"
+            "1 of 1 policies play as their cards say\n"
+        )
+        path = tmp_path / "zoo/small/manifest.json"
+        manifest = json.loads(path.read_text())
+        reward = manifest["heldout"]["allocators"]["demand"]["reward"]
+        manifest["heldout"]["allocators"]["demand"]["reward"] = reward - 1e-3
+        path.write_text(json.dumps(manifest))
+        status, out, err = run("--check", "small", "--jobs", 1, "--out", "zoo")
+        assert (status, err) == (1, "")
+        card, now = (f"{abs(value):.6f}" for value in (reward - 1e-3, reward))
+        assert out == (
+            f"small: demand −{card} on the card, −{now} now (3 episodes)\n"
+            "0 of 1 policies play as their cards say\n"
+        )
+
+    def test_a_scenario_that_is_gone_is_not_taken_for_played(self, run, tmp_path):
+        assert run(*small("--no-bound", seeds=1))[0] == 0
+        (tmp_path / "small.yaml").unlink()
+        status, out, _ = run("--check", "--jobs", 1, "--out", "zoo")
+        assert status == 1
+        assert out.startswith("small: not played: cannot read small.yaml")
+        assert "0 of 1 policies play" in out
+
+
+@pytest.mark.slow
+@pytest.mark.traces
+def test_every_shipped_policy_plays_as_its_card_says():
+    with Workers(1) as workers:
+        changed = {
+            folder.name: replay(folder, workers, quiet=True).changed
+            for folder in chosen(ROOT / "configs" / "zoo", [])
+        }
+    assert len(changed) == len(plan.default_configs())
+    assert not {name: found for name, found in changed.items() if found}
 
 
 def test_the_document_has_the_table_of_the_zoo():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...envs.errors import ConfigError
+from ...envs.errors import ConfigError, TraceError
 from ...eval.cli import examples
 
 # Nothing here may need torch: without it the command still has to say what to install.
@@ -30,6 +30,7 @@ app = typer.Typer(
         "slicegym-train zoo bursty azure --seeds 5 --jobs 2",
         "slicegym-train zoo my/run.yaml total_timesteps=1e6 --seeds 3 --out my/zoo",
         "slicegym-train zoo --only-table --table docs/zoo.md",
+        "slicegym-train zoo --check",
     ),
 )
 def zoo(
@@ -46,9 +47,14 @@ def zoo(
         int | None,
         typer.Option(min=1, help="Processes at the same time; by default one a core, at most 8."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The zoo: a folder for each scenario.")] = Path(
-        "configs/zoo"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The zoo: a folder for each scenario; by default configs/zoo, and of --check the "
+            "one that comes with the package.",
+            show_default=False,
+        ),
+    ] = None,
     runs: Annotated[
         Path, typer.Option(help="Folder of the training runs, each at SCENARIO/SEED.")
     ] = Path("runs/zoo"),
@@ -66,6 +72,14 @@ def zoo(
         typer.Option(metavar="FILE", help="Document whose table of the zoo is renewed."),
     ] = None,
     only_table: Annotated[bool, typer.Option("--only-table", help="Train nothing.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Train nothing: play the policies of all scenarios, or of those named, and their "
+            "rivals again, and say what is not as on the cards.",
+        ),
+    ] = False,
 ) -> None:
     """Train the shipped policies, compare them on held-out tapes, write folders and model cards.
 
@@ -74,16 +88,20 @@ def zoo(
 
     What is finished is not repeated: after a kill the same command goes on.
     """
+    from ...eval.options import jobs_or_default, split_specs
     from ..cli import require_libraries
 
     require_libraries()
+    if check:
+        _check(out, configs or [], jobs_or_default(jobs))
+        return
+    out = out or Path("configs/zoo")
     if only_table and table is None:
         raise ConfigError("--only-table must come with --table FILE, which it renews")
     if table is not None:
         _renew(table, out)  # which refuses a document without a place for it
     if only_table:
         return
-    from ...eval.options import jobs_or_default, split_specs
     from .plan import CAUSAL, SLOW, Options, plan
 
     named = split_specs(rivals) if rivals else list(CAUSAL)
@@ -119,6 +137,33 @@ def _make(entries: list[Entry], jobs: int, document: Path | None) -> None:
         typer.echo(f"{entry.folder}: written")
         if document is not None:
             _renew(document, entry.options.out)
+
+
+def _check(zoo: Path | None, scenarios: list[str], jobs: int) -> None:
+    """Say of each policy whether it plays as its card says; fail where one does not."""
+    from ...baselines.zoo import zoo_folder
+    from ...eval.engines import Workers
+    from .check import chosen, replay
+    from .words import number
+
+    folders, as_judged = chosen(zoo or Path(str(zoo_folder())), scenarios), 0
+    with Workers(jobs) as workers:
+        for folder in folders:
+            try:
+                found = replay(folder, workers)
+            except (ConfigError, TraceError) as error:
+                typer.echo(f"{folder.name}: not played: {error}")
+                continue
+            as_judged += not found.changed
+            changes = [
+                f"{name} {number(before, 6)} on the card, {number(now, 6)} now"
+                for name, (before, now) in found.changed.items()
+            ]
+            what = "; ".join(changes) or f"as on its card, {len(found.rewards)} allocators"
+            typer.echo(f"{folder.name}: {what} ({found.episodes} episodes)")
+    typer.echo(f"{as_judged} of {len(folders)} policies play as their cards say")
+    if as_judged < len(folders):
+        raise SystemExit(1)
 
 
 def _renew(document: Path, zoo: Path) -> None:
