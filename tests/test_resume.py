@@ -233,7 +233,7 @@ class TestTraining:
         config, folder = whole
         run = tmp_path / "run"
         with monkeypatch.context() as patch:
-            patch.setattr(TrainingFolder, "close", killed)
+            patch.setattr(TrainingFolder, "end", killed)
             with pytest.raises(KeyboardInterrupt):
                 train(config, run)
         assert manifest(run)["status"] == "running"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from .. import __version__
 from ..envs.errors import ConfigError
@@ -79,7 +79,7 @@ def windows(split: str, traces: list[str]) -> dict[str, Any]:
 
 
 class TrainingFolder:
-    """A folder on disk; use `create` or `reopen`.
+    """A folder on disk; use `create` or `reopen`. From `begin` to the end of `with`, nobody else's.
 
     Attributes:
         path: The folder.
@@ -151,17 +151,23 @@ class TrainingFolder:
         self._mark = leave_mark(self.path, MARK)
         self._write(news)
 
-    def close(self, news: Mapping[str, Any], *, finished: bool) -> None:
+    def end(self, news: Mapping[str, Any], *, finished: bool) -> None:
         """Write the manifest with `news` added, and take the mark away from a finished run.
 
         A run that was cut before its first checkpoint leaves nothing behind.
         """
         if not finished and not (self.path / CHECKPOINT_FILE).exists():
             shutil.rmtree(self.path, ignore_errors=True)
-        else:
-            self._write(news)
-            if finished:
-                (self.path / UNFINISHED).unlink()
+            return
+        self._write(news)
+        if finished:
+            (self.path / UNFINISHED).unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the folder go: another process may write into it from now on."""
         if self._mark is not None:
             self._mark.close()
 

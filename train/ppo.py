@@ -115,22 +115,23 @@ def train(
     keeper = Keeper(config, folder, validation, baselines, curves, notes, report)
     clock = TimeLimit(config.time_limit_s)
     status = "interrupted"
-    try:
-        with curves, progress_bar(config.total_timesteps, keeper, quiet) as bar:
-            with suppress(OutOfTime, NoProgress):
-                model.learn(
-                    config.total_timesteps - model.num_timesteps,
-                    callback=[keeper, clock, BurnIn(config.burn_in), bar],
-                    reset_num_timesteps=False,
-                )
-            keeper.finish()
-        status = "finished"
-        if clock.expired or keeper.has_no_progress:
-            status = f"stopped by {'time_limit_s' if clock.expired else 'patience'}"
-    finally:
-        outcome = {name: keeper.notes[name] for name in ("timesteps", "best", "wall_s")}
-        news = {"status": status, **outcome, "validation": baselines}
-        run.close(news, finished=status != "interrupted")
+    with run:
+        try:
+            with curves, progress_bar(config.total_timesteps, keeper, quiet) as bar:
+                with suppress(OutOfTime, NoProgress):
+                    model.learn(
+                        config.total_timesteps - model.num_timesteps,
+                        callback=[keeper, clock, BurnIn(config.burn_in), bar],
+                        reset_num_timesteps=False,
+                    )
+                keeper.finish()
+            status = "finished"
+            if clock.expired or keeper.has_no_progress:
+                status = f"stopped by {'time_limit_s' if clock.expired else 'patience'}"
+        finally:
+            outcome = {name: keeper.notes[name] for name in ("timesteps", "best", "wall_s")}
+            news = {"status": status, **outcome, "validation": baselines}
+            run.end(news, finished=status != "interrupted")
 
     # What came of it.
     rewards = {name: figures["reward"] for name, figures in baselines.items()}
