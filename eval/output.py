@@ -73,18 +73,20 @@ def check_idle(folder: Path) -> None:
 
 
 def _hold(mark: IO[str], folder: Path) -> None:
-    """Lock a file until it is closed, however that comes; without `fcntl`, nothing is locked."""
+    """Lock a file until it is closed, however that comes; where no locks are, nothing is locked."""
     try:
         import fcntl
     except ImportError:  # Windows
         return
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         mark.close()
         raise ConfigError(
             f"{folder} must have one writer, and another process is at it; let it end"
         ) from None
+    except OSError:  # a file system without locks
+        return
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,5 +1,6 @@
 """A training run has one writer: a second process that is set at its folder is refused."""
 
+import errno
 import re
 
 import pytest
@@ -12,7 +13,7 @@ from slicegym.train.seeds import train_all
 REFUSED = "must have one writer, and another process is at it"
 
 
-pytest.importorskip("fcntl")  # without it nothing is locked
+fcntl = pytest.importorskip("fcntl")  # without it nothing is locked
 
 
 def test_a_run_holds_its_folder_until_it_ends(configured, tmp_path):
@@ -58,3 +59,13 @@ def test_a_look_leaves_nothing_behind(tmp_path):
     check_idle(tmp_path)
     check_idle(tmp_path / "none")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_locks_is_written_to(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with leave_mark(tmp_path, "mark"):
+        check_idle(tmp_path)
+    assert (tmp_path / UNFINISHED).read_text() == "mark"

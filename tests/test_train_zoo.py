@@ -210,6 +210,8 @@ def test_processes_end_with_ctrl_c_and_leave_what_to_go_on_from(tmp_path):
 
 REFUSED = [
     (("--only-table",), "--only-table must come with --table FILE"),
+    (("--check", "--table", "zoo.md"), "--check must come without --table"),
+    (("--check", "--only-table"), "--check must come without --table and --only"),
     (("run.yaml", "--table", "run.yaml"), "must have the lines <!-- zoo: begin -->"),
     (("run.yaml", "--table", "none.md"), "cannot read none.md"),
     (

@@ -93,6 +93,8 @@ def zoo(
 
     require_libraries()
     if check:
+        if table is not None or only_table:
+            raise ConfigError("--check must come without --table and --only-table")
         _check(out, configs or [], jobs_or_default(jobs))
         return
     out = out or Path("configs/zoo")
