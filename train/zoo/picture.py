@@ -44,7 +44,7 @@ def draw(
     axis.set_xlabel("timesteps [million]", fontsize=9)
     axis.set_ylabel("validation reward", fontsize=9)
     axis.set_title(f"PPO on {scenario}", loc="left", fontsize=11, color=INK, parse_math=False)
-    axis.legend(loc="lower right", fontsize=8, frameon=False)
+    axis.legend(loc="best", fontsize=8, frameon=False)
     _style(axis)
     target = io.BytesIO()
     figure.savefig(target, format="png")
