@@ -10,10 +10,9 @@ from slicegym.eval.output import UNFINISHED, check_idle, leave_mark
 from slicegym.train.ppo import train
 from slicegym.train.seeds import train_all
 
-REFUSED = "must have one writer, and another process is at it"
-
-
 fcntl = pytest.importorskip("fcntl")  # without it nothing is locked
+
+REFUSED = "must have one writer, and another process is at it"
 
 
 def test_a_run_holds_its_folder_until_it_ends(configured, tmp_path):

@@ -15,7 +15,7 @@ from ..envs.errors import ConfigError
 from ..envs.loading import read_yaml, shipped
 from ..eval.cli import examples
 from ..eval.engines import LOCAL, make_engine
-from ..eval.options import EngineOption, JobsOption, RayAddressOption
+from ..eval.options import EngineOption, RayAddressOption
 
 # Nothing here may need torch: without it the command still has to say what to install.
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def tune(
         Path | None, typer.Option(help="YAML file for the best configuration; else printed.")
     ] = None,
     engine: EngineOption = LOCAL,
-    jobs: JobsOption = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at the same time, on Ray; by default one a core."),
+    ] = None,
     ray_address: RayAddressOption = None,
 ) -> None:
     """Tune PPO's hyperparameters for a scenario, by the reward on its validation split.
